@@ -63,9 +63,10 @@ fn groups<'a>(
 ) -> BTreeMap<String, Vec<(&'a str, &'a str)>> {
     let mut groups: BTreeMap<&str, Vec<(&'a str, &'a str)>> = BTreeMap::new();
     for (path, value) in one.iter().filter(|(path, _)| !other.contains_key(*path)) {
-        let top = ends(path)
-            .into_iter()
-            .find(|end| !has_below(other, &path[..*end]));
+        // Labels and annotations have nothing to do with each other.
+        let first = if path.starts_with("metadata.") { 2 } else { 0 };
+        let mut tops = ends(path).into_iter().skip(first);
+        let top = tops.find(|end| !has_below(other, &path[..*end]));
         let top = top.unwrap_or(path.len());
         groups.entry(&path[..top]).or_default().push((path, value));
     }

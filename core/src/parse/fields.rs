@@ -188,7 +188,10 @@ fn flatten(path: &mut String, name: &str, value: &Value, out: &mut Vec<(String, 
             ));
         }
         Value::Object(map) if !map.is_empty() => {
-            for (key, value) in map {
+            // The API server writes the name of the account twice.
+            let is_copy =
+                |key: &str| key == "serviceAccount" && map.contains_key("serviceAccountName");
+            for (key, value) in map.iter().filter(|(key, _)| !is_copy(key)) {
                 *path = join(path, key);
                 flatten(path, key, value, out);
                 path.truncate(length);

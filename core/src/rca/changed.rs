@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::answer::{Change, ResourceRef};
 use super::{Case, mechanism, related};
-use crate::change::{FieldChange, ObjectChange, Verb, reversal};
+use crate::change::{FieldChange, ObjectChange, Segment, Verb, reversal, segments};
 use crate::detect::{FaultId, Finding, View};
 use crate::graph::Idx;
 use crate::model::time::MINUTE;
@@ -22,6 +22,8 @@ const SLACK: i64 = MINUTE;
 const AFTER: i64 = 5 * MINUTE;
 /// How long before it.
 const BEFORE: i64 = 60 * MINUTE;
+/// That nothing of a change is named.
+const UNNAMED: usize = 2;
 /// Most changes that are listed beside the causes.
 const MAX_OTHERS: usize = 10;
 /// Controllers that write into specs what happened to an object.
@@ -168,16 +170,12 @@ impl<'a> Related<'a> {
         field: Option<&'c FieldChange>,
     ) -> Option<Rated<'c>> {
         let directness = mechanism::explains(blamed.fault.as_str(), change, field)?;
-        let named = self.names(change, field);
-        let is_object_named = says(&self.said, &change.name);
-        let steps = self.steps_to(change, named || is_object_named)?;
-        let within = if named || is_object_named {
-            NAMED
-        } else {
-            SOON
-        };
+        let naming = self.naming(change, field);
+        let is_named = naming < UNNAMED || says(&self.said, &change.name);
+        let steps = self.steps_to(change, is_named)?;
+        let within = if is_named { NAMED } else { SOON };
         is_before(change, blamed.onset, within).then(|| {
-            let rating = (usize::from(!named), directness, steps, -change.at.0);
+            let rating = (naming, directness, steps, -change.at.0);
             (rating, change, field)
         })
     }
@@ -200,24 +198,34 @@ impl<'a> Related<'a> {
         (self.refers_to(&kind, &change.name) || is_named && governs(&kind)).then_some(2)
     }
 
-    /// Whether what was said names what changed: the key, or the value before or after.
-    fn names(&self, change: &ObjectChange, field: Option<&FieldChange>) -> bool {
+    /// How what was said names what changed: 0 by the key or the new value, 1 by the old value.
+    fn naming(&self, change: &ObjectChange, field: Option<&FieldChange>) -> usize {
         let Some(field) = field else {
-            return says(&self.said, &change.name);
+            return if says(&self.said, &change.name) {
+                0
+            } else {
+                UNNAMED
+            };
         };
-        let steps = crate::change::segments(&field.path);
+        let steps = segments(&field.path);
         let keys = steps.iter().rev().take(2).map(|step| match step {
-            crate::change::Segment::Field(name) => (name, !is_common(name)),
-            crate::change::Segment::Item(name) => (name, true),
+            Segment::Field(name) => (name, !is_common(name)),
+            Segment::Item(name) => (name, true),
         });
         let is_key_named = keys.into_iter().any(|(name, is_telling)| {
             is_telling && (says(&self.said, name) || is_label(&field.path) && self.wants(name))
         });
-        let values = [&field.old, &field.new].into_iter().flatten();
-        is_key_named
-            || values
-                .into_iter()
-                .any(|value| is_telling(value) && says(&self.said, value))
+        let is_said = |value: &Option<String>| {
+            let value = value.as_deref().unwrap_or_default();
+            let parts = value.split(", ").filter_map(|part| part.split_once(": "));
+            let mut values = parts.map(|(_, part)| part).chain([value]);
+            values.any(|value| is_telling(value) && says(&self.said, value))
+        };
+        match (is_key_named || is_said(&field.new), is_said(&field.old)) {
+            (true, _) => 0,
+            (false, true) => 1,
+            (false, false) => UNNAMED,
+        }
     }
 
     /// Whether a setting of the failing objects has a key.

@@ -641,7 +641,23 @@ fn has(part: &str, change: &ObjectChange, field: Option<&FieldChange>) -> bool {
         ("+" | "-", _, _) => false,
         // Labels and annotations are for people and other programs.
         ("=", Verb::Changed, Some(field)) => !field.path.starts_with("metadata."),
-        (part, Verb::Changed, Some(field)) => field.path.contains(part),
+        ("data", Verb::Changed, Some(field)) => {
+            let content = ["data", "stringData", "binaryData"];
+            content
+                .iter()
+                .any(|content| field.path.starts_with(content))
+        }
+        (part, Verb::Changed, Some(field)) => {
+            let is_own = field.path.starts_with("metadata.");
+            let marks = [
+                "metadata.labels",
+                "labels",
+                "annotations",
+                "finalizers",
+                "pod-security",
+            ];
+            field.path.contains(part) && (!is_own || marks.contains(&part))
+        }
         _ => false,
     }
 }
