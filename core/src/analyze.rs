@@ -1,6 +1,7 @@
 //! Analyzes recorded input offline: records in, causes out. An input holds one or more clusters and
 //! is evaluated at one instant.
 
+mod compare;
 #[cfg(test)]
 mod components;
 mod evidence;
@@ -25,6 +26,7 @@ use crate::rca::{
     self, Cause, Change, Demotion, EngineInfo, MissingEvidence, Scorer, Seen, Standing, Verdict,
     Weights,
 };
+pub use compare::Comparison;
 pub use evidence::{Evidence, ReadSource};
 pub use live::{ContainerLog, Live, LogPlan, Page, Reader, WatchLine};
 use reader::Input;
@@ -205,7 +207,19 @@ impl Analysis {
         options: &Options,
         bounds: &Bounds<'_>,
     ) -> Result<(), Stopped> {
-        let mut clusters = apply(&mut input, bounds)?;
+        let mut clusters = BTreeMap::new();
+        apply(&mut clusters, &mut input, bounds)?;
+        self.conclude(&mut clusters, input, options, bounds)
+    }
+
+    /// Evaluates clusters to which an input was applied.
+    fn conclude(
+        &mut self,
+        clusters: &mut BTreeMap<Str, ClusterState>,
+        input: Input,
+        options: &Options,
+        bounds: &Bounds<'_>,
+    ) -> Result<(), Stopped> {
         (self.records, self.rejects) = (input.counts, input.rejects);
         let mut seen = Seen {
             symptoms: false,
@@ -336,11 +350,14 @@ impl Analysis {
 const CHECK_EVERY: usize = 500;
 
 /// Applies the records in the order of their time, and counts what happened to them.
-fn apply(input: &mut Input, bounds: &Bounds<'_>) -> Result<BTreeMap<Str, ClusterState>, Stopped> {
-    let mut clusters: BTreeMap<Str, ClusterState> = BTreeMap::new();
+fn apply(
+    clusters: &mut BTreeMap<Str, ClusterState>,
+    input: &mut Input,
+    bounds: &Bounds<'_>,
+) -> Result<(), Stopped> {
     // Sequence numbers rise in the order of the input.
     input.records.retain(|record| {
-        let is_new = cluster(&mut clusters, record).admit(record.body.topic(), record);
+        let is_new = cluster(clusters, record).admit(record.body.topic(), record);
         input.counts.duplicate += u64::from(!is_new);
         is_new
     });
@@ -349,15 +366,15 @@ fn apply(input: &mut Input, bounds: &Bounds<'_>) -> Result<BTreeMap<Str, Cluster
         .sort_by_key(|record| (record.at, record.body.topic()));
     for (i, record) in std::mem::take(&mut input.records).into_iter().enumerate() {
         if i % CHECK_EVERY == 0 {
-            check(&clusters, bounds)?;
+            check(clusters, bounds)?;
         }
-        match cluster(&mut clusters, &record).apply(record) {
+        match cluster(clusters, &record).apply(record) {
             Applied::Applied => input.counts.applied += 1,
             Applied::Duplicate => input.counts.duplicate += 1,
         }
     }
-    check(&clusters, bounds)?;
-    Ok(clusters)
+    check(clusters, bounds)?;
+    Ok(())
 }
 
 fn check(clusters: &BTreeMap<Str, ClusterState>, bounds: &Bounds<'_>) -> Result<(), Stopped> {

@@ -12,7 +12,7 @@ const CORE: &str = "
     model
     trouble:   model
     change:    model
-    parse:     model trouble
+    parse:     model change trouble
     forms:     model trouble
     graph:     model
     episode:   model graph trouble

@@ -21,8 +21,8 @@ pub struct ReadSource {
 
 /// Records of several files about one cluster.
 pub struct Evidence<'o> {
-    options: &'o Options,
-    input: Input,
+    pub(super) options: &'o Options,
+    pub(super) input: Input,
     sources: Vec<ReadSource>,
 }
 

@@ -70,15 +70,15 @@ fn groups<'a>(
         let top = top.unwrap_or(path.len());
         groups.entry(&path[..top]).or_default().push((path, value));
     }
-    let full = |(top, leaves): (&str, Vec<(&'a str, &'a str)>)| match leaves.as_slice() {
+    let full = |(top, leaves): (&str, Vec<(&'a str, &'a str)>)| {
         // Of a single field, its own path says more.
-        [(path, value)] => ((*path).to_owned(), vec![("", *value)]),
-        _ => {
-            let below = |(path, value): &(&'a str, &'a str)| {
-                (path[top.len()..].trim_start_matches('.'), *value)
-            };
-            (top.to_owned(), leaves.iter().map(below).collect())
+        if let [(path, value)] = leaves.as_slice() {
+            return ((*path).to_owned(), vec![("", *value)]);
         }
+        let below = |(path, value): &(&'a str, &'a str)| {
+            (path[top.len()..].trim_start_matches('.'), *value)
+        };
+        (top.to_owned(), leaves.iter().map(below).collect())
     };
     groups.into_iter().map(full).collect()
 }

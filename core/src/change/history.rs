@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ObjectChange, Verb, diff, owner};
+use crate::model::object::fields::CONTENT;
 use crate::model::object::{Meta, Object};
 use crate::model::time::{MINUTE, SECOND};
 use crate::model::{Kind, Time};
@@ -74,7 +75,11 @@ pub fn compare(before: &Object, known: Time, now: &Object, at: Time) -> Option<O
     if before.fields.is_empty() || now.fields.is_empty() {
         return None;
     }
-    let (fields, more) = diff(&before.fields, &now.fields);
+    let (mut fields, more) = diff(&before.fields, &now.fields);
+    if fields.len() > 1 {
+        // Whoever sets its labels may be the one who set its content.
+        fields.retain(|field| field.path != CONTENT);
+    }
     let paths: Vec<&str> = fields.iter().map(|field| field.path.as_str()).collect();
     if paths.is_empty() {
         return None;
@@ -95,11 +100,17 @@ pub fn compare(before: &Object, known: Time, now: &Object, at: Time) -> Option<O
     })
 }
 
-/// The creation of an object that was not there before, if that can change how others work.
-pub fn created(object: &Object, at: Time) -> Option<ObjectChange> {
+/// The creation of an object that was not there before, if that can change how others work, or of
+/// any one that people made.
+pub fn created(object: &Object, at: Time, any: bool) -> Option<ObjectChange> {
     let made = object.meta.created.filter(|made| *made <= at)?;
     let is_recent = at.0 - made.0 <= RETENTION;
-    (is_recent && governs_others(&object.meta.kind)).then(|| ObjectChange {
+    let is_wanted = if any {
+        !object.fields.is_empty()
+    } else {
+        is_recent && governs_others(&object.meta.kind)
+    };
+    is_wanted.then(|| ObjectChange {
         by: object
             .origin
             .managers

@@ -58,7 +58,8 @@ fn has(key: &str, value: &str) -> bool {
     let value = value.split('/').next().unwrap_or(value);
     parts.values().any(|part| match part {
         Value::String(text) => text == value,
-        other => other.to_string() == value,
+        Value::Number(number) => value.parse().ok() == number.as_i64(),
+        _ => false,
     })
 }
 

@@ -147,7 +147,7 @@ fn nested(path: &[Segment], value: Value) -> Option<Value> {
     Some(json!({name: inner}))
 }
 
-/// A shown value as JSON. Labels, variables and the content of ConfigMaps are always texts.
+/// A shown value as JSON. Labels, variables and the content of a `ConfigMap` are always texts.
 fn value(shown: &str, path: &str) -> Value {
     let is_text = ["data", "metadata.", "stringData"]
         .iter()

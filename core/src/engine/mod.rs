@@ -6,6 +6,7 @@ mod changes;
 mod evaluate;
 mod inspect;
 mod load;
+mod note;
 mod row;
 mod state;
 

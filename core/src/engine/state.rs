@@ -6,11 +6,11 @@ use borsh::{BorshDeserialize, BorshSerialize, io};
 
 use super::admission::Sequences;
 use super::inspect::{HealthChange, Inspected};
-use crate::change::{self, History, ObjectChange};
+use crate::change::{History, ObjectChange};
 use crate::episode::{Episodes, Folded};
 use crate::graph::{Graph, Idx};
 use crate::incident::Registry;
-use crate::model::object::{Meta, Object};
+use crate::model::object::Object;
 use crate::model::{Body, Kind, Op, Record, Str, Time};
 
 pub(super) type Map<K, V> = hashbrown::HashMap<K, V, foldhash::fast::FixedState>;
@@ -44,7 +44,7 @@ pub struct ClusterState {
     /// Highest `seq` of each sender's stream, and when it was seen.
     pub(super) sequences: Sequences,
     /// Start of the current listing of each kind.
-    listings: Map<Kind, Time>,
+    pub(super) listings: Map<Kind, Time>,
     pub(super) inspected: Inspected,
     /// Incidents for whose causes the last evaluation had no time.
     pub(super) unranked: BTreeSet<u64>,
@@ -55,6 +55,8 @@ pub struct ClusterState {
     pub(super) health_changes: Vec<HealthChange>,
     /// Changes of objects that the graph store does not have yet.
     pub(super) noted: Vec<ObjectChange>,
+    /// When the graph was known to be as it was given, in a comparison of two states.
+    pub(super) baseline: Option<Time>,
 }
 
 impl ClusterState {
@@ -256,55 +258,6 @@ impl ClusterState {
         self.graph.upsert(at, object);
         Applied::Applied
     }
-
-    /// Notes what a version changes of the one before.
-    fn note_version(&mut self, at: Time, object: &Object) {
-        let meta = &object.meta;
-        let by_uid = meta.uid.as_ref().and_then(|uid| self.graph.find_uid(uid));
-        let known = by_uid
-            .or_else(|| {
-                self.graph
-                    .find(meta.kind.clone(), &meta.namespace, &meta.name)
-            })
-            .map(|idx| self.graph.get(idx))
-            .filter(|node| node.object.is_some());
-        let change = match known {
-            Some(node) if node.updated <= at => node
-                .object
-                .as_deref()
-                .filter(|before| is_other_version(&before.meta, meta))
-                .and_then(|before| change::compare(before, node.updated, object, at)),
-            Some(_) => None,
-            None => change::created(object, at),
-        };
-        self.note(change);
-    }
-
-    /// Notes the end of an object that was live until now.
-    fn note_end(&mut self, idx: Idx, at: Time) {
-        let node = self.graph.get(idx);
-        let ended_now = node.closed == Some(at);
-        let object = node.object.as_deref().filter(|_| ended_now);
-        self.note(object.and_then(|object| change::deleted(object, at)));
-    }
-
-    /// Adds a change to the history.
-    pub fn note(&mut self, change: Option<ObjectChange>) {
-        let Some(change) = change else {
-            return;
-        };
-        if self.journal {
-            self.noted.push(change.clone());
-        }
-        self.history.add(change);
-    }
-}
-
-/// Whether the API server gave both versions, and they differ: what people paste of an object is
-/// not all of it.
-fn is_other_version(before: &Meta, now: &Meta) -> bool {
-    let differ = |a: Option<u64>, b: Option<u64>| a.zip(b).is_some_and(|(a, b)| a != b);
-    differ(before.version, now.version)
 }
 
 /// Of how many kinds listings are followed. A sender that states when a listing began needs none.

@@ -147,18 +147,10 @@ pub(super) fn parse(
             } else {
                 Op::Upsert
             };
-            let fields = if op == Op::Delete {
-                Fields::default()
+            let (fields, origin) = if op == Op::Delete {
+                (Fields::default(), Origin::default())
             } else {
-                fields::read(&meta, wire.annotations, text)
-            };
-            let origin = if fields.is_empty() {
-                Origin::default()
-            } else {
-                Origin {
-                    managers: fields::managers(managed),
-                    via: fields::via(&meta, wire.annotations),
-                }
+                fields::read(&meta, wire.annotations, managed, text)
             };
             let object = Object {
                 meta,

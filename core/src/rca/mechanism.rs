@@ -1,538 +1,38 @@
-//! Which fields a fault reads: only a change of one of them explains it.
+//! Which fields a fault reads: only a change of one of them explains it. The table is in
+//! [`mechanisms.yaml`](mechanisms.yaml).
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use serde::Deserialize;
 
 use crate::change::{FieldChange, ObjectChange, Verb};
 use crate::model::Kind;
 use crate::model::object::Quantity;
 
-/// Kinds, and the parts of paths that matter on them; those that come first explain more directly.
-type Reads = (&'static str, &'static str);
+/// Kinds or a group of them, and the parts of paths that matter there.
+type Reads = (String, String);
 
-/// Everything in a pod template that a program starts with.
-const PROGRAM: Reads = (
-    WORKLOAD,
-    ".env .args .command .image volumeMounts volumes .lifecycle securityContext workingDir \
-     serviceAccountName initContainers",
-);
-const SETTINGS: Reads = (CONFIG, "data +data -");
-const LIMITS: Reads = ("LimitRange", "limits +");
-const QUOTA: Reads = ("ResourceQuota", "hard +");
-const SCALER: Reads = (
-    "HorizontalPodAutoscaler ScaledObject",
-    "minReplicas maxReplicas minReplicaCount maxReplicaCount metrics scaleTargetRef triggers",
-);
-const PROBES: Reads = (WORKLOAD, "Probe");
-/// All that create pods.
-const WORKLOAD: &str = "Deployment StatefulSet DaemonSet ReplicaSet ReplicationController Job \
-                        CronJob Pod Rollout";
-const CONFIG: &str = "ConfigMap Secret ExternalSecret SealedSecret SecretProviderClass";
-const NETWORK: &str = "NetworkPolicy CiliumNetworkPolicy CiliumClusterwideNetworkPolicy \
-                       GlobalNetworkPolicy AdminNetworkPolicy AuthorizationPolicy";
-const WEBHOOKS: &str = "ValidatingWebhookConfiguration MutatingWebhookConfiguration \
-                        ValidatingAdmissionPolicy ValidatingAdmissionPolicyBinding ClusterPolicy \
-                        Policy";
-const ROUTES: &str = "Ingress HTTPRoute GRPCRoute TCPRoute Gateway VirtualService DestinationRule \
-                      IngressRoute IngressClass GatewayClass Route Middleware";
-const RIGHTS: &str = "Role ClusterRole RoleBinding ClusterRoleBinding";
-/// Custom resources.
+#[derive(Debug, Default, Deserialize)]
+struct Table {
+    /// What a program starts with, for [`PROGRAM`].
+    program: String,
+    /// Groups of kinds.
+    kinds: BTreeMap<String, String>,
+    /// By the start of the fault's ID.
+    faults: BTreeMap<String, Vec<Reads>>,
+}
+
+/// Stands for everything in a pod template that a program starts with.
+const PROGRAM: &str = "$program";
+/// Stands for custom resources.
 const CUSTOM: &str = "*";
-/// Any field.
-const ANY: &str = "= + -";
 
-/// By the start of the fault's ID; the longest start that fits counts.
-const MECHANISMS: &[(&str, &[Reads])] = &[
-    (
-        "image.pull_unauthorized",
-        &[
-            (WORKLOAD, "imagePullSecrets .image serviceAccountName"),
-            ("ServiceAccount", "imagePullSecrets"),
-            ("Secret", "data -"),
-        ],
-    ),
-    (
-        "image.architecture_mismatch",
-        &[(WORKLOAD, ".image nodeSelector affinity")],
-    ),
-    (
-        "image.",
-        &[
-            (WORKLOAD, ".image imagePullPolicy"),
-            (WORKLOAD, "imagePullSecrets"),
-        ],
-    ),
-    (
-        "config.secret_missing",
-        &[
-            ("Secret", "-"),
-            (WORKLOAD, "secret Secret env imagePullSecrets volumes"),
-            ("ExternalSecret SealedSecret SecretProviderClass", ANY),
-        ],
-    ),
-    (
-        "config.configmap_missing",
-        &[("ConfigMap", "-"), (WORKLOAD, "configMap env volumes")],
-    ),
-    (
-        "config.key_missing",
-        &[(CONFIG, "data -"), (WORKLOAD, "KeyRef .items env volumes")],
-    ),
-    (
-        "config.command_not_found",
-        &[(WORKLOAD, ".command .args .image volumeMounts lifecycle")],
-    ),
-    (
-        "config.arguments_invalid",
-        &[
-            (WORKLOAD, ".args .command"),
-            SETTINGS,
-            PROGRAM,
-            (CUSTOM, "="),
-        ],
-    ),
-    (
-        "config.env_invalid",
-        &[(WORKLOAD, ".env"), SETTINGS, PROGRAM, (CUSTOM, "=")],
-    ),
-    (
-        "config.security_context_denied",
-        &[(WORKLOAD, "securityContext hostNetwork"), PROGRAM],
-    ),
-    ("config.", &[PROGRAM, SETTINGS, (CUSTOM, "=")]),
-    (
-        "runtime.oom_killed",
-        &[
-            (WORKLOAD, "resources.limits.memory"),
-            LIMITS,
-            (WORKLOAD, ".resources .env .args .command .image"),
-            SETTINGS,
-        ],
-    ),
-    (
-        "runtime.memory_limit_refused",
-        &[(WORKLOAD, "resources.limits.memory"), LIMITS],
-    ),
-    (
-        "runtime.crash",
-        &[PROGRAM, SETTINGS, (WORKLOAD, "Probe .ports resources")],
-    ),
-    (
-        "runtime.init_container_failed",
-        &[(WORKLOAD, "initContainers"), SETTINGS, PROGRAM],
-    ),
-    (
-        "runtime.hook_failed",
-        &[(WORKLOAD, "lifecycle"), PROGRAM, SETTINGS],
-    ),
-    (
-        "runtime.job_failed",
-        &[
-            PROGRAM,
-            SETTINGS,
-            (WORKLOAD, "activeDeadlineSeconds backoffLimit resources"),
-        ],
-    ),
-    (
-        "runtime.cronjob_missed",
-        &[(
-            "CronJob",
-            "schedule suspend startingDeadlineSeconds concurrencyPolicy timeZone",
-        )],
-    ),
-    (
-        "runtime.liveness",
-        &[
-            (WORKLOAD, "livenessProbe"),
-            (
-                WORKLOAD,
-                ".ports .env .args .command resources.limits.cpu .image",
-            ),
-            SETTINGS,
-        ],
-    ),
-    (
-        "runtime.readiness",
-        &[
-            (WORKLOAD, "readinessProbe"),
-            (
-                WORKLOAD,
-                ".ports .env .args .command resources.limits.cpu .image",
-            ),
-            SETTINGS,
-        ],
-    ),
-    (
-        "runtime.startup_probe_wrong",
-        &[
-            (WORKLOAD, "startupProbe"),
-            (
-                WORKLOAD,
-                ".ports .env .args .command resources.limits.cpu .image",
-            ),
-            SETTINGS,
-        ],
-    ),
-    ("runtime.probe_command_fails", &[PROBES, PROGRAM, SETTINGS]),
-    (
-        "runtime.port_conflict",
-        &[
-            (WORKLOAD, ".ports .env .args .command hostNetwork"),
-            SETTINGS,
-        ],
-    ),
-    (
-        "runtime.scaled_to_zero",
-        &[(WORKLOAD, "spec.replicas suspend"), SCALER],
-    ),
-    (
-        "runtime.rollout_stuck",
-        &[
-            (
-                WORKLOAD,
-                "paused strategy minReadySeconds progressDeadlineSeconds",
-            ),
-            PROGRAM,
-            PROBES,
-        ],
-    ),
-    (
-        "runtime.evicted",
-        &[
-            (
-                WORKLOAD,
-                "ephemeral-storage sizeLimit resources priorityClassName",
-            ),
-            ("PriorityClass", "value"),
-        ],
-    ),
-    (
-        "runtime.termination_stuck",
-        &[(
-            WORKLOAD,
-            "finalizers terminationGracePeriodSeconds lifecycle",
-        )],
-    ),
-    (
-        "service.selector_mismatch",
-        &[
-            ("Service", "selector"),
-            (WORKLOAD, "template.metadata.labels"),
-            ("Pod", "metadata.labels"),
-        ],
-    ),
-    (
-        "service.port_mismatch",
-        &[
-            ("Service", "ports"),
-            (WORKLOAD, ".ports .env .args .command .image"),
-            SETTINGS,
-        ],
-    ),
-    (
-        "service.named_port_missing",
-        &[("Service", "ports"), (WORKLOAD, ".ports")],
-    ),
-    (
-        "service.protocol_mismatch",
-        &[
-            ("Service", "ports annotations"),
-            ("DestinationRule VirtualService PeerAuthentication", ANY),
-            (WORKLOAD, ".env .args .command .image Probe"),
-            SETTINGS,
-        ],
-    ),
-    (
-        "service.address_wrong",
-        &[
-            (WORKLOAD, ".env .args .command"),
-            SETTINGS,
-            ("Service", "- ports externalName"),
-        ],
-    ),
-    (
-        "service.name_unresolved",
-        &[
-            (
-                WORKLOAD,
-                ".env .args .command dnsPolicy dnsConfig hostAliases",
-            ),
-            SETTINGS,
-            ("Service", "- externalName"),
-        ],
-    ),
-    (
-        "service.route_wrong",
-        &[(ROUTES, ANY), ("Service", "- ports selector")],
-    ),
-    ("service.ingress_class_missing", &[(ROUTES, ANY)]),
-    (
-        "service.network_policy_blocks",
-        &[
-            (NETWORK, ANY),
-            ("Namespace", "labels"),
-            (WORKLOAD, "template.metadata.labels"),
-        ],
-    ),
-    (
-        "service.certificate_invalid",
-        &[
-            ("Secret", "data"),
-            ("Certificate Issuer ClusterIssuer", ANY),
-            ("Ingress Gateway", "tls listeners"),
-            (WEBHOOKS, "caBundle"),
-            (WORKLOAD, "volumes .env .args"),
-        ],
-    ),
-    (
-        "dependency.credentials_rejected",
-        &[
-            ("Secret ExternalSecret SealedSecret", "data = -"),
-            (WORKLOAD, ".env envFrom serviceAccountName .args"),
-            ("ConfigMap", "data"),
-        ],
-    ),
-    (
-        "dependency.version_mismatch",
-        &[(WORKLOAD, ".image"), PROGRAM, SETTINGS],
-    ),
-    (
-        "dependency.port_wrong",
-        &[
-            (WORKLOAD, ".env .args .command"),
-            SETTINGS,
-            ("Service", "ports"),
-        ],
-    ),
-    (
-        "dependency.",
-        &[
-            PROGRAM,
-            SETTINGS,
-            ("Service", "- ports selector externalName"),
-            (NETWORK, ANY),
-            (WORKLOAD, "spec.replicas resources"),
-        ],
-    ),
-    (
-        "performance.cpu",
-        &[
-            (WORKLOAD, "resources.limits.cpu resources.requests.cpu"),
-            LIMITS,
-            SCALER,
-            (WORKLOAD, "spec.replicas .image .env .args"),
-        ],
-    ),
-    (
-        "performance.memory_pressure",
-        &[
-            (
-                WORKLOAD,
-                "resources.limits.memory resources.requests.memory",
-            ),
-            (WORKLOAD, ".image .env .args"),
-        ],
-    ),
-    (
-        "performance.autoscaler",
-        &[
-            SCALER,
-            (WORKLOAD, "resources.requests"),
-            ("APIService", ANY),
-        ],
-    ),
-    (
-        "performance.pool_exhausted",
-        &[(WORKLOAD, ".env .args spec.replicas"), SETTINGS],
-    ),
-    (
-        "performance.network",
-        &[
-            ("VirtualService DestinationRule", ANY),
-            (NETWORK, ANY),
-            (WORKLOAD, ".image annotations"),
-        ],
-    ),
-    (
-        "admission.quota",
-        &[QUOTA, (WORKLOAD, "resources spec.replicas"), SCALER, LIMITS],
-    ),
-    ("admission.limit_range", &[LIMITS, (WORKLOAD, "resources")]),
-    (
-        "admission.service_account_missing",
-        &[("ServiceAccount", "-"), (WORKLOAD, "serviceAccount")],
-    ),
-    (
-        "admission.pod_security",
-        &[
-            ("Namespace", "pod-security"),
-            (
-                WORKLOAD,
-                "securityContext hostNetwork hostPID hostIPC hostPath hostPort capabilities",
-            ),
-        ],
-    ),
-    (
-        "admission.webhook_denied",
-        &[
-            (WEBHOOKS, ANY),
-            (CUSTOM, "="),
-            (
-                WORKLOAD,
-                "labels annotations .image resources securityContext",
-            ),
-        ],
-    ),
-    (
-        "admission.webhook_unavailable",
-        &[
-            (WEBHOOKS, ANY),
-            ("Service", "- selector ports"),
-            (NETWORK, ANY),
-            (WORKLOAD, "spec.replicas"),
-            PROGRAM,
-        ],
-    ),
-    (
-        "admission.rbac_forbidden",
-        &[
-            (RIGHTS, ANY),
-            (WORKLOAD, "serviceAccountName"),
-            ("ServiceAccount", "-"),
-        ],
-    ),
-    (
-        "admission.priority_class_missing",
-        &[("PriorityClass", "-"), (WORKLOAD, "priorityClassName")],
-    ),
-    (
-        "admission.runtime_class_missing",
-        &[
-            ("RuntimeClass", "- handler"),
-            (WORKLOAD, "runtimeClassName"),
-        ],
-    ),
-    (
-        "scheduling.node_selector_mismatch",
-        &[(WORKLOAD, "nodeSelector"), ("Node", "labels")],
-    ),
-    (
-        "scheduling.node_affinity_mismatch",
-        &[(WORKLOAD, "nodeAffinity affinity"), ("Node", "labels")],
-    ),
-    (
-        "scheduling.taint_not_tolerated",
-        &[("Node", "taints"), (WORKLOAD, "tolerations")],
-    ),
-    (
-        "scheduling.node_cordoned",
-        &[
-            ("Node", "unschedulable"),
-            (WORKLOAD, "nodeSelector affinity"),
-        ],
-    ),
-    (
-        "scheduling.no_node_available",
-        &[("Node", "unschedulable taints")],
-    ),
-    (
-        "scheduling.topology_spread",
-        &[
-            (WORKLOAD, "topologySpreadConstraints"),
-            ("Node", "labels"),
-            (WORKLOAD, "spec.replicas"),
-        ],
-    ),
-    (
-        "scheduling.pod_a",
-        &[
-            (WORKLOAD, "ffinity"),
-            ("Node", "labels"),
-            (WORKLOAD, "spec.replicas"),
-        ],
-    ),
-    (
-        "scheduling.host_port_conflict",
-        &[(WORKLOAD, "hostPort ports hostNetwork spec.replicas")],
-    ),
-    (
-        "scheduling.scheduling_gated",
-        &[(WORKLOAD, "schedulingGates")],
-    ),
-    (
-        "scheduling.preempted",
-        &[("PriorityClass", "value"), (WORKLOAD, "priorityClassName")],
-    ),
-    (
-        "scheduling.",
-        &[
-            (WORKLOAD, "resources"),
-            LIMITS,
-            (WORKLOAD, "spec.replicas"),
-            SCALER,
-        ],
-    ),
-    (
-        "storage.claim_missing",
-        &[
-            ("PersistentVolumeClaim", "-"),
-            (WORKLOAD, "claimName volumes volumeClaimTemplates"),
-        ],
-    ),
-    (
-        "storage.class",
-        &[
-            ("PersistentVolumeClaim", "storageClassName"),
-            ("StorageClass", ANY),
-            (WORKLOAD, "volumeClaimTemplates"),
-            ("PersistentVolume", "storageClassName"),
-        ],
-    ),
-    (
-        "storage.",
-        &[
-            (
-                "PersistentVolumeClaim PersistentVolume StorageClass CSIDriver",
-                ANY,
-            ),
-            (WORKLOAD, "volume securityContext nodeSelector affinity"),
-            (CONFIG, "data -"),
-        ],
-    ),
-    (
-        "controlplane.dns_down",
-        &[("ConfigMap", "data"), PROGRAM, (WORKLOAD, "spec.replicas")],
-    ),
-    (
-        "controlplane.aggregated_api_unavailable",
-        &[
-            ("APIService", ANY),
-            ("Service", "selector ports -"),
-            (WORKLOAD, "spec.replicas"),
-        ],
-    ),
-    (
-        "autoscaling.",
-        &[SCALER, (CUSTOM, "="), ("Secret", "data -")],
-    ),
-    (
-        "rollout.disruption_budget",
-        &[("PodDisruptionBudget", ANY), (WORKLOAD, "spec.replicas")],
-    ),
-    (
-        "namespace.stuck_terminating",
-        &[("APIService", ANY), (CUSTOM, "finalizers")],
-    ),
-    (
-        "operator.",
-        &[
-            (CUSTOM, "="),
-            ("CustomResourceDefinition", ANY),
-            ("Secret ConfigMap", "data -"),
-        ],
-    ),
-    (
-        "network.load_balancer_pending",
-        &[("Service", ".type annotations loadBalancer ports")],
-    ),
-];
+static TABLE: LazyLock<Table> = LazyLock::new(|| {
+    let read = serde_yaml::from_str(include_str!("mechanisms.yaml"));
+    // A test reads it.
+    read.unwrap_or_default()
+});
 
 /// How directly a change of a field explains a fault: 0 is the most direct. `None` if it does not.
 /// For an object that was created or deleted there is no field.
@@ -541,19 +41,19 @@ pub(super) fn explains(
     change: &ObjectChange,
     field: Option<&FieldChange>,
 ) -> Option<usize> {
-    let fitting = MECHANISMS
+    let table = &*TABLE;
+    let fitting = table
+        .faults
         .iter()
-        .filter(|(start, _)| fault.starts_with(start));
+        .filter(|(start, _)| fault.starts_with(start.as_str()));
     let (_, reads) = fitting.max_by_key(|(start, _)| start.len())?;
     if field.is_some_and(|field| is_cosmetic(&field.path)) {
         return None;
     }
     let kind = change.kind();
     let fits = |(kinds, parts): &Reads| {
-        is_one_of(&kind, kinds)
-            && parts
-                .split_whitespace()
-                .any(|part| has(part, change, field))
+        let mut parts = table.parts(parts).split_whitespace();
+        table.has_kind(kinds, &kind) && parts.any(|part| has(part, change, field))
     };
     let rank = reads.iter().position(fits)?;
     let is_relief = field.is_some_and(|field| is_relief(fault, field));
@@ -621,18 +121,29 @@ fn is_cosmetic(path: &str) -> bool {
     words.iter().any(|word| path.contains(word))
 }
 
-fn is_one_of(kind: &Kind, kinds: &str) -> bool {
-    let name = kind.as_str().split('.').next().unwrap_or_default();
-    kinds.split_whitespace().any(|one| {
-        one == name || one == CUSTOM && matches!(kind, Kind::Other(_)) && !is_known(name)
-    })
-}
+impl Table {
+    fn has_kind(&self, kinds: &str, kind: &Kind) -> bool {
+        let name = kind.as_str().split('.').next().unwrap_or_default();
+        let is_in = |list: &str| list.split_whitespace().any(|one| one == name);
+        let is_custom = || {
+            let is_known = self.kinds.values().any(|list| is_in(list));
+            let others = ["CustomResourceDefinition", "APIService"];
+            matches!(kind, Kind::Other(_)) && !others.contains(&name) && !is_known
+        };
+        match self.kinds.get(kinds) {
+            Some(group) => is_in(group),
+            None if kinds == CUSTOM => is_custom(),
+            None => is_in(kinds),
+        }
+    }
 
-/// Kinds of Kubernetes that the engine has no rules for.
-fn is_known(kind: &str) -> bool {
-    [RIGHTS, WEBHOOKS, "CustomResourceDefinition APIService"]
-        .iter()
-        .any(|kinds| kinds.split_whitespace().any(|one| one == kind))
+    fn parts<'a>(&'a self, parts: &'a str) -> &'a str {
+        if parts == PROGRAM {
+            &self.program
+        } else {
+            parts
+        }
+    }
 }
 
 fn has(part: &str, change: &ObjectChange, field: Option<&FieldChange>) -> bool {
@@ -659,5 +170,104 @@ fn has(part: &str, change: &ObjectChange, field: Option<&FieldChange>) -> bool {
             field.path.contains(part) && (!is_own || marks.contains(&part))
         }
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::FaultId;
+    use crate::model::Time;
+
+    fn change(kind: &str, verb: Verb) -> ObjectChange {
+        ObjectChange {
+            at: Time::default(),
+            kind: kind.to_owned(),
+            namespace: "shop".to_owned(),
+            name: "api".to_owned(),
+            uid: None,
+            verb,
+            fields: Vec::new(),
+            more: 0,
+            by: None,
+            via: None,
+        }
+    }
+
+    fn field(path: &str, old: &str, new: &str) -> FieldChange {
+        FieldChange {
+            path: path.to_owned(),
+            old: Some(old.to_owned()),
+            new: Some(new.to_owned()),
+        }
+    }
+
+    #[test]
+    fn each_start_is_that_of_a_fault() {
+        let table: Table = serde_yaml::from_str(include_str!("mechanisms.yaml")).unwrap();
+        assert!(table.faults.len() > 60);
+        for start in table.faults.keys() {
+            let mut faults = FaultId::ALL.iter();
+            assert!(
+                faults.any(|fault| fault.as_str().starts_with(start)),
+                "{start}"
+            );
+        }
+    }
+
+    #[test]
+    fn less_of_a_limit_explains_and_more_does_not() {
+        let limit = "spec.template.spec.containers[api].resources.limits.memory";
+        let deployment = change("Deployment", Verb::Changed);
+        let of = |fault: &str, path: &str, old: &str, new: &str| {
+            explains(fault, &deployment, Some(&field(path, old, new)))
+        };
+        assert_eq!(of("runtime.oom_killed", limit, "1Gi", "64Mi"), Some(0));
+        assert_eq!(of("runtime.oom_killed", limit, "64Mi", "1Gi"), None);
+        let request = "spec.template.spec.containers[api].resources.requests.cpu";
+        assert_eq!(
+            of("scheduling.cpu_insufficient", request, "1", "24"),
+            Some(0)
+        );
+        assert_eq!(of("scheduling.cpu_insufficient", request, "24", "1"), None);
+        assert_eq!(
+            of("runtime.scaled_to_zero", "spec.replicas", "3", "0"),
+            Some(0)
+        );
+        assert_eq!(
+            of("runtime.scaled_to_zero", "spec.replicas", "3", "1"),
+            None
+        );
+        let quota = change("ResourceQuota", Verb::Changed);
+        let hard = |old: &str, new: &str| {
+            let field = field("spec.hard[\"requests.cpu\"]", old, new);
+            explains("admission.quota_cpu", &quota, Some(&field))
+        };
+        assert_eq!((hard("8", "1"), hard("1", "8")), (Some(0), None));
+    }
+
+    #[test]
+    fn what_a_fault_does_not_read_explains_nothing() {
+        let service = change("Service", Verb::Changed);
+        let selector = field("spec.selector.app", "a", "b");
+        assert_eq!(
+            explains("service.selector_mismatch", &service, Some(&selector)),
+            Some(0)
+        );
+        assert_eq!(
+            explains("runtime.oom_killed", &service, Some(&selector)),
+            None
+        );
+        let label = field("metadata.labels.data", "a", "b");
+        let config = change("ConfigMap", Verb::Changed);
+        assert_eq!(explains("config.key_missing", &config, Some(&label)), None);
+        let level = field("data.LOG_LEVEL", "info", "debug");
+        assert_eq!(
+            explains("runtime.crash_on_start", &config, Some(&level)),
+            None
+        );
+        let gone = change("Secret", Verb::Deleted);
+        assert_eq!(explains("config.secret_missing", &gone, None), Some(0));
+        assert_eq!(explains("service.selector_mismatch", &gone, None), None);
     }
 }

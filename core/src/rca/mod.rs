@@ -4,12 +4,14 @@ pub mod answer;
 mod causal;
 mod changed;
 mod confidence;
+mod connection;
 mod explain;
 mod fix;
 mod mechanism;
 mod missing;
 mod related;
 mod rollout;
+mod said;
 mod weighted;
 pub mod weights;
 

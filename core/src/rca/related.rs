@@ -25,7 +25,7 @@ pub(super) fn from(view: &View<'_>, starts: &[Idx]) -> BTreeMap<Idx, usize> {
         queue.extend(governing.into_iter().map(|idx| (idx, 1)));
     }
     while let Some((at, steps)) = queue.pop_front() {
-        let is_nearer = found.get(&at).is_none_or(|known| steps < *known);
+        let is_nearer = found.get(&at).map(|known| steps < *known).unwrap_or(true);
         if !is_nearer || steps > MAX_STEPS || found.len() >= MAX_OBJECTS {
             continue;
         }

@@ -73,7 +73,7 @@ pub fn upsert(
     // Items of a list lack these.
     map.insert("kind".into(), kind.kind.into());
     map.insert("apiVersion".into(), kind.api_version().into());
-    strip(&mut map);
+    strip(kind, &mut map);
     let mut value = Value::Object(map);
     mask::object(&mut value);
     let hash = hash(&value);
@@ -150,24 +150,59 @@ fn keys_of_secret(object: &RawValue) -> serde_json::Result<Map<String, Value>> {
     ]))
 }
 
-/// Removes field managers and the copy that `kubectl apply` keeps: most of the size of many
-/// objects.
-fn strip(map: &mut Map<String, Value>) {
+/// Removes the copy that `kubectl apply` keeps, and field managers but those that changed something
+/// last: most of the size of many objects.
+fn strip(kind: &Watched, map: &mut Map<String, Value>) {
     let Some(Value::Object(meta)) = map.get_mut("metadata") else {
         return;
     };
-    meta.remove("managedFields");
+    let managers = meta
+        .remove("managedFields")
+        .and_then(|managers| last_managers(kind, managers));
+    if let Some(managers) = managers {
+        meta.insert("managedFields".to_owned(), managers);
+    }
     meta.remove("selfLink");
     if let Some(Value::Object(annotations)) = meta.get_mut("annotations") {
         annotations.retain(|name, _| !name.ends_with("last-applied-configuration"));
     }
 }
 
+/// How many field managers are sent: whoever changed a field is among the last.
+const MAX_MANAGERS: usize = 3;
+
+/// The people and programs that changed an object's fields last: not controllers, which set what
+/// follows, and not for objects that follow from others.
+fn last_managers(kind: &Watched, managers: Value) -> Option<Value> {
+    if matches!(
+        kind.kind,
+        "Pod" | "ReplicaSet" | "EndpointSlice" | "Lease" | "Event" | "Job"
+    ) {
+        return None;
+    }
+    let Value::Array(mut managers) = managers else {
+        return None;
+    };
+    managers.retain(|manager| {
+        let name = manager["manager"].as_str().unwrap_or_default();
+        let is_controller = name.starts_with("kube") && !name.starts_with("kubectl");
+        manager["subresource"].as_str() != Some("status") && !is_controller
+    });
+    managers.sort_by(|a, b| b["time"].as_str().cmp(&a["time"].as_str()));
+    managers.truncate(MAX_MANAGERS);
+    (!managers.is_empty()).then_some(Value::Array(managers))
+}
+
 /// Hashes an object without what changes although nothing happened: versions and heartbeats.
 fn hash(value: &Value) -> u64 {
     let mut plain = value.clone();
+    let plain_kind = value["kind"].as_str().unwrap_or_default();
     if let Some(meta) = plain.get_mut("metadata").and_then(Value::as_object_mut) {
         meta.remove("resourceVersion");
+        // That the content of a Secret changed shows only there.
+        if plain_kind != "Secret" {
+            meta.remove("managedFields");
+        }
     }
     if let Some(conditions) = plain
         .pointer_mut("/status/conditions")

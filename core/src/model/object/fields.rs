@@ -76,6 +76,8 @@ impl Fields {
 
 /// The path of what has no room.
 pub const REST: &str = "~";
+/// The path that tells when the content of a Secret was set whose values were not sent.
+pub const CONTENT: &str = "data";
 /// Between the start of a long value and its hash.
 pub const CUT: &str = "…#";
 /// What the value of a field begins with of which only a hash is kept.

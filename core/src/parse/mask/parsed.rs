@@ -4,14 +4,17 @@
 use std::sync::Arc;
 
 use super::HashKey;
-use crate::model::Str;
 use crate::model::object::pod::PodSpec;
-use crate::model::object::{Container, List, Object, ObjectBody};
+use crate::model::object::{Container, Fields, List, Object, ObjectBody};
+use crate::model::{Kind, Str};
 
 impl HashKey {
     /// Replaces the values of an object's containers that nothing reads. Those that ingestion
     /// replaced stay as they are.
     pub fn replace_in(&self, object: &mut Object) {
+        if !object.fields.is_empty() {
+            object.fields = self.fields(&object.meta.kind, &object.fields);
+        }
         let template = match &mut object.body {
             ObjectBody::Pod(pod) => {
                 // A record that was just parsed shares its spec with no other.
@@ -31,6 +34,37 @@ impl HashKey {
         if let Some(template) = template {
             self.replace_in_pod(&mut template.spec);
         }
+    }
+
+    /// The same of the fields by which versions are compared.
+    fn fields(&self, kind: &Kind, fields: &Fields) -> Fields {
+        let leaves = fields.leaves().into_iter().map(|(path, value)| {
+            let value = self
+                .leaf(kind, &path, value)
+                .unwrap_or_else(|| value.to_owned());
+            (path, value)
+        });
+        Fields::new(leaves.collect())
+    }
+
+    /// What replaces the value of a field; `None` if it stays.
+    fn leaf(&self, kind: &Kind, path: &str, value: &str) -> Option<String> {
+        let last = path.rsplit('.').next();
+        let is_arguments = matches!(last, Some("args" | "command"));
+        let variable = path
+            .strip_suffix("].value")
+            .and_then(|p| p.rsplit_once(".env["));
+        let is_config = *kind == Kind::ConfigMap && !path.starts_with("metadata.");
+        if !is_arguments && variable.is_none() && !is_config {
+            return None;
+        }
+        if let Ok(mut arguments) = serde_json::from_str::<List<Str>>(value) {
+            self.replace_arguments(&mut arguments);
+            return serde_json::to_string(&arguments.0).ok();
+        }
+        let text: String = serde_json::from_str(value).ok()?;
+        let name = variable.map(|(_, name)| name).unwrap_or_default();
+        serde_json::to_string(&*self.variable(name, &text)).ok()
     }
 
     fn replace_in_pod(&self, spec: &mut PodSpec) {
@@ -95,6 +129,37 @@ mod tests {
             _ => None,
         };
         vec![found.unwrap()]
+    }
+
+    #[test]
+    fn the_fields_by_which_versions_are_compared_have_the_same_hashes() {
+        let key = HashKey::new(b"secret of one tenant");
+        let config = r#"{"kind":"ConfigMap","cluster":"prod","metadata":{"name":"x","namespace":
+            "shop"},"data":{"greeting":"good morning","url":"http://pay:80/x"}}"#;
+        let deployment = r#"{"kind":"Deployment","cluster":"prod","metadata":{"name":"x",
+            "namespace":"shop"},"spec":{"template":{"spec":{"containers":[{"name":"c",
+            "command":["sh","-c","echo hunter of it"],"args":["--owner=kim"],
+            "env":[{"name":"GREETING","value":"good morning"}]}]}}}}"#;
+        for text in [config, deployment] {
+            let fields = |text: &[u8], key: Option<&HashKey>| {
+                let mut records = Vec::new();
+                parse(Topic::Resource, text, &Context::default(), &mut records).unwrap();
+                let Body::State(_, object) = &mut records[0].body else {
+                    panic!("an object");
+                };
+                if let Some(key) = key {
+                    key.replace_in(object);
+                }
+                format!("{:?}", object.fields)
+            };
+            let by_http = hashed_record(Topic::Resource, text.as_bytes(), &key).into_owned();
+            let hashed = fields(&by_http, None);
+            assert_eq!(fields(text.as_bytes(), Some(&key)), hashed);
+            assert_eq!(fields(&by_http, Some(&key)), hashed, "twice");
+            for secret in ["good morning", "hunter", "kim"] {
+                assert!(!hashed.contains(secret), "{hashed}");
+            }
+        }
     }
 
     #[test]

@@ -60,6 +60,39 @@ fn a_heartbeat_is_not_a_change_but_a_condition_is() {
     assert!(!text(node("1", "True", "7").line).contains("managedFields"));
 }
 
+#[test]
+fn who_changed_an_object_last_is_shipped_and_no_change_of_its_own() {
+    let object = |kind: &str, at: &str| {
+        let manager = |name: &str, at: &str| json!({"manager": name, "operation": "Update", "time": at, "fieldsV1": {"f:data": {}}});
+        let status = json!({"manager": "helm", "subresource": "status", "time": at});
+        let managers = [
+            manager("kube-controller-manager", at),
+            manager("helm", "2026-01-01T08:00:00Z"),
+            manager("kubectl-edit", at),
+            status,
+        ];
+        let meta = json!({"name": "x", "uid": "u", "managedFields": managers});
+        trimmed(kind, &json!({"metadata": meta, "data": {"a": "b"}}))
+    };
+    let (early, late) = ("2026-01-01T09:00:00Z", "2026-01-01T10:00:00Z");
+    let line = text(object("ConfigMap", early).line);
+    assert!(
+        line.contains("kubectl-edit") && line.contains("helm"),
+        "{line}"
+    );
+    assert!(
+        !line.contains("kube-controller-manager") && !line.contains("status"),
+        "{line}"
+    );
+    assert!(!text(object("Pod", early).line).contains("managedFields"));
+    assert_eq!(
+        object("ConfigMap", early).hash,
+        object("ConfigMap", late).hash
+    );
+    // Its values are not sent: only the time tells that they changed.
+    assert_ne!(object("Secret", early).hash, object("Secret", late).hash);
+}
+
 fn parsed(topic: Topic, line: &[u8]) -> kgrca_core::model::Record {
     let context = Context {
         received_at: Time(5_000_000),
