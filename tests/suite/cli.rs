@@ -251,6 +251,7 @@ fn errors_of_the_command_line_match_the_snapshot() {
     ];
     let online = [
         vec!["query", "RETURN $x", "--param", "x"],
+        vec!["diff", "web"],
         vec!["key", "create"],
         vec!["key", "create", "--role", "viewer", "--scopes", "read"],
         vec!["key", "create", "--operator"],
@@ -284,6 +285,44 @@ fn errors_of_the_command_line_match_the_snapshot() {
         "usage-errors",
         &text.replace(&home.0.path().display().to_string(), "HOME"),
     );
+}
+
+/// Lists of changes as a server has them.
+#[test]
+fn changes_and_differences_match_the_snapshot() {
+    let home = Home::new();
+    let change = r#"{"cluster":"prod","at":"2026-01-01T10:00:00Z","kind":"Service","namespace":
+        "shop","name":"cart","verb":"changed","fields":[{"path":"spec.selector.app","old":"cart",
+        "new":"cart-v2"},{"path":"data.key","old":"changed","new":"changed"}],"more":2,
+        "by":"kubectl-edit","via":"Helm release shop"}"#;
+    let gone = r#"{"cluster":"prod","at":"2026-01-01T10:01:00Z","kind":"Secret","namespace":
+        "shop","name":"db","verb":"deleted"}"#;
+    let one = format!(r#"{{"items":[{change},{gone}],"next":null}}"#);
+    let none = r#"{"items":[],"next":null}"#.to_owned();
+    let since = "2026-01-01T09:00:00Z";
+    let commands = [
+        (&one, vec!["changes", "--since", since, "-n", "shop"]),
+        (&one, vec!["changes", "--since", since, "-o", "json"]),
+        (
+            &one,
+            vec![
+                "diff",
+                "Service/cart",
+                "--from",
+                since,
+                "--to",
+                "2026-01-01T11:00:00Z",
+            ],
+        ),
+        (&none, vec!["diff", "Service/cart", "--from", since]),
+    ];
+    let mut text = String::new();
+    for (body, args) in commands {
+        let url = server_answering("200 OK", body);
+        let variables = [("KGRCA_URL", url.as_str()), ("KGRCA_API_KEY", "kg_x")];
+        text += &format!("{}\n", shown(&args, home.run_with(&args, &variables)));
+    }
+    compare("changes", &text);
 }
 
 /// A server that gives every request the same answer. Returns its URL.

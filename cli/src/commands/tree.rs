@@ -13,6 +13,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
             "analyze",
             "rca",
             "changes",
+            "diff",
             "incident",
             "resource",
             "query",

@@ -58,6 +58,11 @@ impl Styled {
         self.add(None, escape::line(text).into_owned() + "\n");
     }
 
+    /// Adds another text.
+    pub fn append(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
     fn add(&mut self, style: Option<Style>, text: String) {
         self.0.push(Span { style, text });
     }

@@ -71,6 +71,34 @@ impl Input {
     }
 }
 
+/// Reads all files of one state of a cluster.
+///
+/// # Errors
+/// Names the first file that cannot be read.
+pub(super) fn state<'o>(paths: &[PathBuf], options: &'o Options) -> Result<Evidence<'o>> {
+    let mut evidence = Evidence::new(options);
+    let mut unread = Vec::new();
+    for path in paths {
+        let failed = sources::each(path, &mut |file| {
+            add(&mut evidence, file, options, &mut unread);
+        });
+        if let Some(error) = failed.into_iter().next() {
+            return Err(error);
+        }
+    }
+    let is_empty = evidence.sources().is_empty();
+    match unread
+        .into_iter()
+        .find(|file: &UnreadFile| file.is_named || is_empty)
+    {
+        Some(file) => {
+            let message = format!("cannot read {}: {}", file.path, file.why.looks_like);
+            Err(CliError::failed(message).hint(&file.why.hint))
+        }
+        None => Ok(evidence),
+    }
+}
+
 fn add(evidence: &mut Evidence<'_>, file: File, options: &Options, unread: &mut Vec<UnreadFile>) {
     let source = Source {
         path: &file.path,

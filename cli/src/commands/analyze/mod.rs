@@ -1,7 +1,9 @@
 //! `kgrca analyze`
 
+mod compare;
 mod inputs;
 mod live;
+mod report;
 mod values;
 
 use std::path::PathBuf;
@@ -40,12 +42,15 @@ const MAX_REJECTS: usize = 5;
 ///   kubectl get all,events,nodes -A -o json | kgrca analyze -
 ///   kgrca analyze pods.yaml describe.txt logs-with-prefix.txt
 ///   kgrca analyze support-bundle.tar.gz --sources
+///   kgrca analyze --before before.json --after after.json --junit report.xml
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Args {
     /// Files, directories, archives (.tar.gz), or `-` for stdin; without any, a live cluster
     #[arg(value_name = "FILE")]
     inputs: Vec<PathBuf>,
+    #[command(flatten)]
+    states: compare::States,
     #[command(flatten)]
     live: live::LiveArgs,
     /// Answer for each file separately, as for recordings of different clusters
@@ -116,6 +121,9 @@ pub(super) fn run(env: &Env<'_>, args: &Args) -> Result {
         changes: args.changes,
         ..Options::default()
     };
+    if !args.states.before.is_empty() {
+        return compare::run(env, &args.states, &options);
+    }
     if args.inputs.is_empty() {
         return live::run(env, args, options);
     }
