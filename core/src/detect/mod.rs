@@ -12,6 +12,7 @@ mod aggregated_api;
 mod alert;
 mod alert_subject;
 mod apiserver;
+mod asked;
 mod autoscaler;
 mod build;
 mod caller_errors;
@@ -54,6 +55,7 @@ mod lone_client;
 mod makers;
 mod mentions;
 mod mesh_tls;
+mod mismatch;
 mod nameless;
 mod names;
 mod network;
@@ -311,6 +313,7 @@ fn compare_controllers<'a>(
     all.compare("changed_party::changed", |out| {
         changed_party::changed(view, errors, out);
     });
+    all.compare("mismatch::settings", |out| mismatch::settings(view, out));
     all.compare("denied_flow::reported", |out| {
         denied_flow::reported(view, out);
     });

@@ -7,7 +7,7 @@ use super::dependency::is_database_port;
 use super::finding::{Finding, Strength};
 use super::service::pods_behind;
 use super::text::{has, short};
-use super::{FaultId, View, piled_up, replica};
+use super::{FaultId, View, mismatch, piled_up, replica};
 use crate::episode::LogTemplate;
 use crate::graph::{Idx, Relation, derive};
 use crate::model::time::MINUTE;
@@ -143,7 +143,8 @@ pub(super) fn server_finding(
     } else {
         subject(view, idx, owner, &first.sample, error.class())
     };
-    if error == ServerError::Down && has_started(view, blamed, first) {
+    let is_own_setting = || blamed != owner && mismatch::is_said_by(view, idx);
+    if error == ServerError::Down && (has_started(view, blamed, first) || is_own_setting()) {
         return None;
     }
     let message = format!(

@@ -158,6 +158,10 @@ classes! {
     EtcdUnhealthy = "etcd_unhealthy", ControlPlane, "etcd is slow, full or without a leader.";
     EtcdFull = "etcd_full", ControlPlane, "etcd has used up its space.";
     ApiServerSlow = "api_server_slow", ControlPlane, "The API server does not answer in time.";
+    NamesDiffer = "names_differ", Writer,
+        "Two sides have different values of a name, an issuer, a region or an id.";
+    KeyChanged = "key_changed", Writer,
+        "What was encrypted or signed cannot be read with the key in use.";
     ForwardingLoop = "forwarding_loop", Resolver, "DNS forwards queries to itself.";
 }
 
