@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::finding::{Evidence, Finding, Strength};
 use super::text::{find, short};
-use super::{FaultId, View};
+use super::{FaultId, View, etcd};
 use crate::graph::{Component, Idx, Relation};
 use crate::model::time::MINUTE;
 use crate::model::{Kind, Severity};
@@ -42,6 +42,7 @@ pub(super) fn api_server_and_etcd(view: &View<'_>, out: &mut Vec<Finding>) {
         .logs
         .iter()
         .filter(|(_, l)| l.severity >= Severity::Warning && recent(l.last))
+        .filter(|(idx, _)| !etcd::is_own(view, *idx))
     {
         for (reports, class) in [
             (&mut etcd, Class::EtcdUnhealthy),

@@ -35,6 +35,7 @@ mod denied_flow;
 mod dependency;
 mod devices;
 mod dns;
+mod etcd;
 mod exit_reason;
 pub mod fault_id;
 mod fault_ids;

@@ -64,7 +64,7 @@ impl<'a> Resolved<'a> {
             if event.first <= now {
                 let is_of_all = matches!(
                     &*event.reason,
-                    "FailedScheduling" | "FailedCreatePodSandBox"
+                    "FailedScheduling" | "FailedCreatePodSandBox" | "NotTriggerScaleUp"
                 );
                 if is_of_all && this.cluster.is_none() {
                     let kind = Kind::Other("Cluster".into());

@@ -8,11 +8,12 @@ use crate::model::time::MINUTE;
 use crate::model::{Episode, Kind};
 
 /// Reasons of the autoscaler and of Karpenter for which a group cannot grow.
-const AT_MAXIMUM: [&str; 4] = [
+const AT_MAXIMUM: [&str; 5] = [
     "max node group size reached",
     "max total nodes in cluster reached",
     "max cluster",
     "exceed limits for nodepool",
+    "would exceed limits for provisioner",
 ];
 
 /// What an autoscaler says about a pod for which no node may be added. The event is of type
@@ -46,17 +47,18 @@ pub(super) fn is_growing(view: &View<'_>, idx: Idx) -> bool {
     grew.is_some_and(|at| view.now.0 - at.0 <= BOOT && refused.map(|r| r < at).unwrap_or(true))
 }
 
-/// Reports a node group at its maximum size.
+/// Reports a node group at its maximum size: a setting of the cluster, whoever waits.
 pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let Some(event) = refusal(view, idx) else {
         return;
     };
     let owner = view.top_owner(idx);
     let evidence: [Evidence; 1] = [view.event_evidence(idx, event)];
+    let blamed = view.episodes.cluster.unwrap_or(owner);
     out.push(
         view.finding(
             FaultId::AutoscalingNodeGroupAtMax,
-            owner,
+            blamed,
             idx,
             Strength::Strong,
         )

@@ -85,11 +85,8 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         _ if verdict.fault == FaultId::SchedulingNodeCordoned && !bound.is_empty() => {
             Strength::Proof
         }
-        // An autoscaler that may add no node says more than the pod's condition.
-        _ if events.is_empty()
-            && verdict.fault.is_resource_shortage()
-            && scale_up::refusal(view, idx).is_some() =>
-        {
+        // An autoscaler that may add no node says why there is no room: the pod would fit another one.
+        _ if verdict.fault.is_resource_shortage() && scale_up::refusal(view, idx).is_some() => {
             Strength::Fair
         }
         (Some(s), false) if s.fault == verdict.fault => Strength::Proof,

@@ -7,7 +7,7 @@ use super::dependency::is_database_port;
 use super::finding::{Finding, Strength};
 use super::service::pods_behind;
 use super::text::{has, short};
-use super::{FaultId, View, mismatch, piled_up, replica};
+use super::{FaultId, View, etcd, mismatch, piled_up, replica};
 use crate::episode::LogTemplate;
 use crate::graph::{Idx, Relation, derive};
 use crate::model::time::MINUTE;
@@ -25,10 +25,12 @@ pub(super) enum ServerError {
     MemoryFull,
     Denied,
     PlaintextRefused,
+    /// An etcd that is no part of the control plane.
+    QuotaFull,
 }
 
 impl ServerError {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::ConnectionLimit,
         Self::ReadOnly,
         Self::Down,
@@ -37,12 +39,14 @@ impl ServerError {
         Self::MemoryFull,
         Self::Denied,
         Self::PlaintextRefused,
+        Self::QuotaFull,
     ];
 
     pub(super) fn fault(self) -> FaultId {
         match self {
             Self::ConnectionLimit => FaultId::DependencyConnectionLimit,
-            Self::ReadOnly => FaultId::DependencyReadOnly,
+            // It still answers reads.
+            Self::ReadOnly | Self::QuotaFull => FaultId::DependencyReadOnly,
             Self::Down => FaultId::DependencyDown,
             Self::VolumeFull | Self::DiskFull => FaultId::StorageVolumeFull,
             Self::MemoryFull => FaultId::PerformanceMemoryPressure,
@@ -62,6 +66,7 @@ impl ServerError {
             Self::MemoryFull => Class::ServerMemoryFull,
             Self::Denied => Class::MeshDenied,
             Self::PlaintextRefused => Class::PlaintextRefused,
+            Self::QuotaFull => Class::EtcdFull,
         }
     }
 
@@ -143,6 +148,11 @@ pub(super) fn server_finding(
     } else {
         subject(view, idx, owner, &first.sample, error.class())
     };
+    // The API server's clients repeat what its etcd says.
+    let is_of_etcd = || etcd::is_own(view, blamed);
+    if error == ServerError::QuotaFull && !is_of_etcd() {
+        return None;
+    }
     let is_own_setting = || blamed != owner && mismatch::is_said_by(view, idx);
     if error == ServerError::Down && (has_started(view, blamed, first) || is_own_setting()) {
         return None;

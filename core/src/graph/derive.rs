@@ -121,21 +121,35 @@ fn reported<'a>(
         let alias = Alias::new(Kind::Secret, namespace.clone(), object.meta.name.clone());
         (Relation::Controls, alias)
     });
-    let named = report.references.iter().map(|reference| {
+    let named = report.references.iter().filter_map(|reference| {
         let relation = match reference.role {
+            // What it does without harms nothing.
+            Role::Asks => return None,
             Role::Uses => Relation::Uses,
+            Role::Calls => Relation::Calls,
             Role::Routes => Relation::Routes,
             Role::Scales => Relation::Scales,
             Role::Writes => Relation::Controls,
         };
-        let namespace = reference.namespace.clone().unwrap_or(namespace.clone());
+        let own = if is_of_cluster(&reference.kind) {
+            Str::default()
+        } else {
+            namespace.clone()
+        };
+        let namespace = reference.namespace.clone().unwrap_or(own);
         let kind = Kind::parse(&reference.kind);
-        (
-            relation,
-            Alias::new(kind, namespace, reference.name.clone()),
-        )
+        let alias = Alias::new(kind, namespace, reference.name.clone());
+        Some((relation, alias))
     });
     named.chain(written)
+}
+
+/// Whether a custom kind is that of objects without a namespace, by the prefix that such kinds have
+/// by convention: `ClusterIssuer`, `ClusterSecretStore`.
+fn is_of_cluster(kind: &str) -> bool {
+    let rest = kind.strip_prefix("Cluster").unwrap_or_default();
+    rest.starts_with(|c: char| c.is_ascii_uppercase())
+        && !matches!(rest, "ServiceVersion" | "Class")
 }
 
 fn pod_references(spec: &PodSpec, namespace: &Str, out: &mut Vec<(Relation, Alias)>) {

@@ -48,19 +48,19 @@ struct ServiceName {
     name: Str,
 }
 
-/// The Services without which the API server refuses requests: not those of webhooks whose failure
-/// is ignored.
+/// The Services that the API server asks: it refuses requests without those whose failure it does
+/// not ignore.
 pub(super) fn webhooks(all: &List<Webhook>) -> Report {
-    let needed = all
-        .iter()
-        .filter(|webhook| webhook.failure_policy.as_deref() != Some("Ignore"));
-    let services = needed.filter_map(|webhook| webhook.client_config.service.as_ref());
-    let references = services.map(|service| Reference {
-        kind: "Service".into(),
-        namespace: service.namespace.clone(),
-        name: service.name.clone(),
-        port: None,
-        role: Role::Uses,
+    let references = all.iter().filter_map(|webhook| {
+        let service = webhook.client_config.service.as_ref()?;
+        let is_ignored = webhook.failure_policy.as_deref() == Some("Ignore");
+        Some(Reference {
+            kind: "Service".into(),
+            namespace: service.namespace.clone(),
+            name: service.name.clone(),
+            port: None,
+            role: if is_ignored { Role::Asks } else { Role::Uses },
+        })
     });
     Report {
         references: references.filter(|r| !r.name.is_empty()).collect(),

@@ -7,6 +7,7 @@ use super::mask;
 use super::object_kinds::Part;
 use crate::model::Str;
 use crate::model::Time;
+use crate::model::address::Address;
 use crate::model::object::report::{Reference, Report, Role};
 use crate::model::object::values::MaybeTime;
 use crate::model::object::{Condition, List, Meta, PortRef};
@@ -234,6 +235,7 @@ fn collect_references(value: &Value, meta: &Meta, depth: usize, out: &mut Vec<Re
                 };
                 let found = held.iter().filter_map(|item| reference(key, item, meta));
                 out.extend(found);
+                out.extend(held.iter().filter_map(service_of_url));
                 collect_references(value, meta, depth + 1, out);
             }
         }
@@ -242,6 +244,22 @@ fn collect_references(value: &Value, meta: &Meta, depth: usize, out: &mut Vec<Re
             .for_each(|item| collect_references(item, meta, depth + 1, out)),
         _ => {}
     }
+}
+
+/// The Service whose URL within the cluster is the value of a field: the server of an issuer, of a
+/// store of secrets, of a source of metrics.
+fn service_of_url(value: &Value) -> Option<Reference> {
+    let text = value.as_str().filter(|text| text.contains("://"))?;
+    let address = Address::parse(text)?;
+    let mut labels = address.host.split('.');
+    let (name, namespace) = (labels.next()?, labels.next()?);
+    (labels.next() == Some("svc")).then(|| Reference {
+        kind: "Service".into(),
+        namespace: Some(namespace.into()),
+        name: name.into(),
+        port: None,
+        role: Role::Calls,
+    })
 }
 
 /// The public names that a route serves: of Gateway API, Contour, `OpenShift` and Traefik.
@@ -397,6 +415,21 @@ mod tests {
             },
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn a_url_within_the_cluster_refers_to_its_service() {
+        let issuer = report(
+            r#"{"kind":"ClusterIssuer","metadata":{"name":"pki"},
+            "spec":{"vault":{"server":"https://bao.secrets.svc.cluster.local:8200"},
+                    "acme":{"server":"https://acme.example/directory"}},
+            "status":{"conditions":[{"type":"Ready","status":"True"}]}}"#,
+        );
+        let [service] = &issuer.references[..] else {
+            panic!("{:?}", issuer.references)
+        };
+        assert_eq!((&*service.kind, &*service.name), ("Service", "bao"));
+        assert_eq!(service.namespace.as_deref(), Some("secrets"));
     }
 
     #[test]

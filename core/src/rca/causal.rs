@@ -11,9 +11,9 @@ use super::weights::{self, Features, Part};
 use super::{Case, changed, explain, fix, rollout};
 use crate::change::ObjectChange;
 use crate::detect::{ComponentId, FaultId, Finding, Strength};
-use crate::graph::{Component, Idx};
+use crate::graph::{Component, Idx, Relation};
 use crate::incident::Symptom;
-use crate::model::Time;
+use crate::model::{Kind, Time};
 
 /// A component and a fault, with the findings that support it.
 struct Hypothesis<'a> {
@@ -51,6 +51,15 @@ const FAILURE_MODES: [FaultId; 19] = [
     FaultId::PerformanceNetworkLoss,
     FaultId::ImageReferenceWrong,
     FaultId::StorageClaimMissing,
+];
+
+/// Faults of a server that it reports of itself: why those that depend on it fail.
+const SERVER_STATES: [FaultId; 5] = [
+    FaultId::DependencyReadOnly,
+    FaultId::DependencyDown,
+    FaultId::DependencyConnectionLimit,
+    FaultId::StorageVolumeFull,
+    FaultId::PerformanceMemoryPressure,
 ];
 
 /// Whether a fault names how something fails, not why.
@@ -194,6 +203,24 @@ struct Rival {
     fault: FaultId,
     strength: Strength,
     is_active: bool,
+    /// Whether it is a server that says itself that it cannot serve.
+    is_own_state: bool,
+}
+
+/// Whether an issuer of certificates asks a component to sign them.
+fn signs(case: &Case<'_>, server: ComponentId) -> bool {
+    let view = &case.view;
+    let kinds = ["Issuer", "ClusterIssuer"].map(Kind::parse);
+    let issuers = kinds.iter().flat_map(|kind| view.graph.of_kind(kind));
+    issuers
+        .flat_map(|issuer| view.graph.out(issuer))
+        .any(|(relation, to)| relation == Relation::Calls && view.component_id(to) == server)
+}
+
+/// Whether a component reports of itself that it cannot serve.
+fn is_own_state(case: &Case<'_>, h: &Hypothesis<'_>) -> bool {
+    let is_own = |f: &&Finding| f.active && case.view.component_id(f.on) == h.id;
+    SERVER_STATES.contains(&h.fault) && h.findings.iter().any(is_own)
 }
 
 /// Marks hypotheses that one upstream with better evidence explains, and failure modes that a root
@@ -206,6 +233,7 @@ fn explain_away(case: &Case<'_>, all: &mut [Hypothesis<'_>]) {
             fault: h.fault,
             strength: h.strength,
             is_active: h.findings.iter().any(|f| f.active),
+            is_own_state: is_own_state(case, h),
         })
         .collect();
     for h in all {
@@ -225,12 +253,18 @@ fn explain_away(case: &Case<'_>, all: &mut [Hypothesis<'_>]) {
                     && !FAILURE_MODES.contains(&rival.fault)
                     && rival.strength >= h.strength
             });
-        // How something fails is explained by why what it depends on does.
-        let is_of_upstream = FAILURE_MODES.contains(&h.fault)
+        // How something fails is explained by why what it depends on does, or by what that says of
+        // itself. A certificate expires when the server of its issuer does not sign another one.
+        let is_own_state = is_own_state(case, h);
+        let is_mode = FAILURE_MODES.contains(&h.fault);
+        let is_certificate = h.fault == FaultId::ServiceCertificateInvalid;
+        let is_of_upstream = (is_mode || is_certificate)
             && rivals.iter().any(|rival| {
                 rival.is_active
+                    && (is_mode || rival.is_own_state && signs(case, rival.id))
                     && rival.strength >= h.strength.max(Strength::Strong)
-                    && !FAILURE_MODES.contains(&rival.fault)
+                    && (!FAILURE_MODES.contains(&rival.fault)
+                        || rival.is_own_state && !is_own_state)
                     && rival.fault != FaultId::Unknown
                     && case.reach.reaches(h.id, rival.id)
                     && !case.reach.reaches(rival.id, h.id)

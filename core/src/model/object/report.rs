@@ -46,6 +46,10 @@ pub enum Role {
     Scales,
     /// Writes it.
     Writes,
+    /// Has its URL.
+    Calls,
+    /// Asks it, and goes on when it does not answer.
+    Asks,
 }
 
 /// A `PodDisruptionBudget`.
