@@ -6,7 +6,7 @@ use super::{FaultId, View, schedule};
 use crate::graph::{Idx, Relation};
 use crate::model::object;
 use crate::model::time::MINUTE;
-use crate::model::{Kind, Severity};
+use crate::model::{Kind, Severity, Time};
 
 /// Reasons of events with which the Job controller gives up.
 const GIVES_UP: [&str; 3] = [
@@ -100,6 +100,17 @@ fn failed(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             .with(events)
             .build(),
     );
+}
+
+impl View<'_> {
+    /// Since when a `CronJob` has had no run that succeeded, if at least two were due since then.
+    pub fn failing_since(&self, idx: Idx) -> Option<Time> {
+        let cron = self.object(idx)?.cron_job()?;
+        let success = cron.last_success.0?;
+        let rule = cron.spec.schedule.as_deref()?;
+        let runs = schedule::due_between(rule, success, self.now)?;
+        (runs >= 2).then_some(success)
+    }
 }
 
 /// Errors in the namespace that name a `CronJob`.

@@ -48,6 +48,7 @@ mod image;
 mod image_push;
 mod ingress;
 mod init_wait;
+mod injector;
 mod issuer;
 mod job;
 mod kubelet_log;
@@ -104,6 +105,7 @@ mod server_error;
 mod service;
 mod service_ports;
 mod signalled;
+mod stale_protocol;
 mod start_error;
 mod stateful_set;
 mod storage;
@@ -307,6 +309,10 @@ fn compare_controllers<'a>(
     });
     all.compare("webhook::configurations", |out| {
         webhook::configurations(view, out);
+    });
+    all.compare("injector::absent", |out| injector::absent(view, out));
+    all.compare("stale_protocol::annotations", |out| {
+        stale_protocol::annotations(view, out);
     });
     all.compare("required_setting::wrong", |out| {
         required_setting::wrong(view, out);

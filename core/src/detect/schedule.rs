@@ -27,6 +27,14 @@ pub(super) fn missed(rule: &str, since: Time, now: Time) -> Option<usize> {
     )
 }
 
+/// How often a schedule was due between two times, of which at most the last two days count.
+pub(super) fn due_between(rule: &str, from: Time, to: Time) -> Option<usize> {
+    let rule = Rule::parse(rule)?;
+    let (first, last) = (from.0 / MINUTE + 1, to.0 / MINUTE);
+    let minutes = first.max(last - LOOK_BACK)..=last;
+    Some(minutes.filter(|minute| rule.is_due(*minute)).count())
+}
+
 /// The minutes, hours, days of the month, months and days of the week of a schedule, as bits.
 struct Rule {
     fields: [u64; 5],

@@ -52,7 +52,7 @@ fn configuration(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     }
 }
 
-fn cannot_answer(view: &View<'_>, service: Idx) -> Option<&'static str> {
+pub(super) fn cannot_answer(view: &View<'_>, service: Idx) -> Option<&'static str> {
     let node = view.graph.get(service);
     let namespace = node.namespace();
     if !node.is_live() {

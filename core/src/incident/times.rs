@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Symptom, SymptomKind};
 use crate::detect::View;
 use crate::graph::Component;
-use crate::model::{Severity, Time};
+use crate::model::{Kind, Severity, Time};
 
 /// When a symptom began. A snapshot shows state at its own time only; a pod knows since when it is
 /// not ready.
@@ -23,8 +23,14 @@ pub fn began(view: &View<'_>, symptom: &Symptom) -> Time {
 pub fn newest(view: &View<'_>, symptoms: &[&Symptom]) -> Option<Time> {
     let mut began_at: BTreeMap<&Component, Time> = BTreeMap::new();
     for symptom in symptoms {
-        if matches!(symptom.kind, SymptomKind::State | SymptomKind::Event) {
+        let owner = view.top_owner(symptom.resource);
+        // Each run that fails is new, and shows only that what fails still does.
+        let failing = view.failing_since(owner);
+        let is_of_runs = matches!(view.graph.get(owner).kind(), Kind::Job | Kind::CronJob);
+        let is_known = matches!(symptom.kind, SymptomKind::State | SymptomKind::Event);
+        if is_known || is_of_runs && symptom.kind == SymptomKind::Alert {
             let at = began(view, symptom);
+            let at = failing.map(|since| since.min(at)).unwrap_or(at);
             let first = began_at.entry(&symptom.component).or_insert(at);
             *first = at.min(*first);
         }

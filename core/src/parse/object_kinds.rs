@@ -13,7 +13,7 @@ use super::network::{endpoints, ingress, slice};
 use super::object::Wire;
 use super::report;
 use super::{Reason, Reject, without_values};
-use crate::model::object::network::Present;
+use crate::model::object::network::{Present, names_protocol};
 use crate::model::object::pod::{PodSpec, PodStatus};
 use crate::model::object::quantity::Quantities;
 use crate::model::object::values::MaybeTime;
@@ -129,6 +129,7 @@ fn cron_job(spec: &Part<'_>, status: &Part<'_>) -> Result<CronJob, Reject> {
     let mut cron = CronJob {
         spec: spec.read()?,
         last_schedule: state.last_schedule_time,
+        last_success: state.last_successful_time,
     };
     if let Some(template) = cron
         .spec
@@ -151,8 +152,18 @@ fn service(wire: &Wire<'_>, spec: &Part<'_>, status: &Part<'_>) -> Result<Servic
         service.has_address = Some(!state.load_balancer.ingress.is_empty());
         service.conditions = state.conditions;
     }
+    let annotations: Labels = part(&Kind::Service, "annotations", wire.annotations)?;
+    service.protocols = annotations
+        .iter()
+        .filter(|(key, value)| value.len() <= MAX_ANNOTATION && names_protocol(key))
+        .take(MAX_ANNOTATIONS)
+        .collect();
     Ok(service)
 }
+
+/// Most annotations of a Service that are kept, and the bytes of each value.
+const MAX_ANNOTATIONS: usize = 4;
+const MAX_ANNOTATION: usize = 256;
 
 /// Reads a part of an object as the type that its kind has there; absent and null read as empty.
 pub(super) struct Part<'a> {
@@ -230,6 +241,7 @@ struct QuotaWire {
 #[serde(default, rename_all = "camelCase")]
 struct CronJobStatus {
     last_schedule_time: MaybeTime,
+    last_successful_time: MaybeTime,
 }
 
 fn pod(wire: &Wire<'_>, spec: &Part<'_>, status: &Part<'_>) -> Result<Pod, Reject> {

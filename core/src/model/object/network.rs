@@ -18,11 +18,28 @@ pub struct Service {
     pub service_type: Option<Str>,
     pub external_name: Option<Str>,
     pub publish_not_ready_addresses: Option<bool>,
+    /// The annotations that say which protocol some of the ports speak.
+    #[serde(skip)]
+    pub protocols: Labels,
     #[serde(skip)]
     pub conditions: List<Condition>,
     /// Whether a load balancer has published an address; `None` if the status is not known.
     #[serde(skip)]
     pub has_address: Option<bool>,
+}
+
+/// Whether an annotation of a Service lists the ports that speak a protocol: of Contour, of Google's
+/// Ingress, and of the load balancers of AWS and `DigitalOcean`.
+pub fn names_protocol(annotation: &str) -> bool {
+    const NAMES: [&str; 6] = [
+        "cloud.google.com/app-protocols",
+        "service.alpha.kubernetes.io/app-protocols",
+        "service.beta.kubernetes.io/aws-load-balancer-ssl-ports",
+        "service.beta.kubernetes.io/do-loadbalancer-http2-ports",
+        "service.beta.kubernetes.io/do-loadbalancer-tls-ports",
+        "service.beta.kubernetes.io/scw-loadbalancer-protocol-http",
+    ];
+    annotation.starts_with("projectcontour.io/upstream-protocol.") || NAMES.contains(&annotation)
 }
 
 #[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]

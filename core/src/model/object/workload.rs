@@ -43,6 +43,27 @@ pub struct Template {
 #[serde(default)]
 pub struct TemplateMeta {
     pub labels: Labels,
+    /// Names of the annotations by which the pods ask a webhook to add something to them, such as
+    /// `linkerd.io/inject`.
+    #[serde(rename = "annotations", deserialize_with = "asked")]
+    pub asks: List<Str>,
+}
+
+/// Most annotations that ask for something, and the bytes of the name of each.
+const MAX_ASKS: usize = 8;
+const MAX_NAME: usize = 253;
+
+fn asked<'de, D: serde::Deserializer<'de>>(from: D) -> Result<List<Str>, D::Error> {
+    let all = Labels::deserialize(from)?;
+    let asks = all.iter().filter(|(key, value)| is_asked(key, value));
+    let names = asks.map(|(key, _)| key).filter(|key| key.len() <= MAX_NAME);
+    Ok(names.take(MAX_ASKS).map(Str::from).collect())
+}
+
+/// Whether an annotation or a label asks an injector for something.
+pub fn is_asked(key: &str, value: &str) -> bool {
+    let is_wish = key.contains("inject") || key.ends_with("/enabled") || key.ends_with("/use");
+    is_wish && key.contains('/') && !matches!(value, "" | "false" | "disabled" | "0")
 }
 
 #[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]
@@ -111,6 +132,7 @@ impl Job {
 pub struct CronJob {
     pub spec: CronJobSpec,
     pub last_schedule: MaybeTime,
+    pub last_success: MaybeTime,
 }
 
 #[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default, Deserialize)]
