@@ -262,6 +262,27 @@ fn a_dump_in_one_stream_has_objects_and_logs() {
 }
 
 #[test]
+fn lines_that_kubernetes_stamped_are_still_those_of_one_exception() {
+    let lines = "2026-11-29T09:01:02.123456789Z java.lang.IllegalStateException: no pool\n\
+                 2026-11-29T09:01:02.123456790Z \tat com.example.Pool.get(Pool.java:7)\n\
+                 2026-11-29T09:01:02.123456791Z Caused by: java.net.ConnectException: refused\n\
+                 2026-11-29T09:01:03.000000001Z 2026-11-29 09:01:03 INFO stopped\n";
+    let records = values("pods/logs/shop/api-1/api.log", lines);
+    let messages: Vec<&str> = records
+        .iter()
+        .filter_map(|r| r["message"].as_str())
+        .collect();
+    let exception = "java.lang.IllegalStateException: no pool\n\
+                     \tat com.example.Pool.get(Pool.java:7)\n\
+                     Caused by: java.net.ConnectException: refused";
+    assert_eq!(messages, [exception, "2026-11-29 09:01:03 INFO stopped"]);
+    assert_eq!(records[0]["time"], "2026-11-29T09:01:02.123456Z");
+    // A program's own time begins another message.
+    let own = lines.replace("3456790Z", "Z");
+    assert_eq!(values("pods/logs/shop/api-1/api.log", &own).len(), 3);
+}
+
+#[test]
 fn what_cannot_be_read_says_what_it_looks_like() {
     for (text, says) in [
         ("", "empty"),
