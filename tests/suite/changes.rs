@@ -5,6 +5,8 @@
 //! how it was before (`set`: JSON pointers to the old values, where `null` means that there was
 //! none). The versions get what the API server adds: a resource version and field managers.
 
+#![expect(clippy::print_stdout, reason = "figures of a measurement")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
