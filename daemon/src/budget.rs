@@ -13,13 +13,32 @@ pub struct Budget<K>(Arc<Inner<K>>);
 struct Inner<K> {
     per_key: usize,
     total: usize,
+    kept: Vec<Kept>,
     taken: Mutex<Taken<K>>,
+}
+
+/// A part of a budget for keys that hold little: what keys have beyond `each` leaves `amount`.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept {
+    /// How much is kept.
+    pub amount: usize,
+    /// Up to how much a key may take of it.
+    pub each: usize,
+}
+
+impl Kept {
+    /// How much of what a key holds is not taken from what is kept.
+    fn beyond(self, of_key: usize) -> usize {
+        of_key.saturating_sub(self.each)
+    }
 }
 
 #[derive(Debug)]
 struct Taken<K> {
     by_key: HashMap<K, usize>,
     total: usize,
+    /// What all keys have beyond the small amounts, for each part that is kept.
+    beyond: Vec<usize>,
 }
 
 /// Why nothing more can be taken.
@@ -44,12 +63,20 @@ pub struct Share<K: Hash + Eq> {
 impl<K: Hash + Eq + Clone> Budget<K> {
     /// A budget of `total`, of which one key gets at most `per_key`.
     pub fn new(per_key: usize, total: usize) -> Self {
+        Self::keeping(per_key, total, &[])
+    }
+
+    /// The same with parts kept for keys that hold little: however much a few keys take, so many
+    /// others get their small amounts.
+    pub fn keeping(per_key: usize, total: usize, kept: &[Kept]) -> Self {
         Self(Arc::new(Inner {
             per_key,
             total,
+            kept: kept.to_vec(),
             taken: Mutex::new(Taken {
                 by_key: HashMap::new(),
                 total: 0,
+                beyond: vec![0; kept.len()],
             }),
         }))
     }
@@ -75,6 +102,13 @@ impl<K: Hash + Eq + Clone> Budget<K> {
 }
 
 impl<K> Inner<K> {
+    /// For each part that is kept, what a key that changes from one amount to a larger one takes of
+    /// the rest.
+    fn beyond(&self, less: usize, more: usize) -> impl Iterator<Item = (&Kept, usize)> {
+        let kept = self.kept.iter();
+        kept.map(move |kept| (kept, kept.beyond(more) - kept.beyond(less)))
+    }
+
     fn taken(&self) -> MutexGuard<'_, Taken<K>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -97,8 +131,19 @@ impl<K: Hash + Eq + Clone> Share<K> {
         if amount > self.budget.per_key.saturating_sub(of_key) {
             return Err(Exhausted::Key);
         }
-        if amount > self.budget.total.saturating_sub(taken.total) {
+        let total = self.budget.total;
+        if amount > total.saturating_sub(taken.total) {
             return Err(Exhausted::All);
+        }
+        let beyond = || self.budget.beyond(of_key, of_key + amount);
+        let leaves_none = |((kept, more), all): ((&Kept, usize), &usize)| {
+            more > 0 && more > total.saturating_sub(kept.amount + all)
+        };
+        if beyond().zip(&taken.beyond).any(leaves_none) {
+            return Err(Exhausted::All);
+        }
+        for ((_, more), all) in beyond().zip(&mut taken.beyond) {
+            *all += more;
         }
         taken.by_key.insert(self.key.clone(), of_key + amount);
         taken.total += amount;
@@ -115,11 +160,14 @@ impl<K: Hash + Eq> Drop for Share<K> {
         }
         let mut taken = self.budget.taken();
         taken.total -= self.amount;
-        if let Some(of_key) = taken.by_key.get_mut(&self.key) {
-            *of_key -= self.amount;
-            if *of_key == 0 {
-                taken.by_key.remove(&self.key);
-            }
+        let of_key = taken.by_key.get(&self.key).copied().unwrap_or(0);
+        let left = of_key - self.amount;
+        for ((_, less), all) in self.budget.beyond(left, of_key).zip(&mut taken.beyond) {
+            *all -= less;
+        }
+        match taken.by_key.get_mut(&self.key) {
+            Some(of_key) if left > 0 => *of_key = left,
+            _ => _ = taken.by_key.remove(&self.key),
         }
     }
 }
@@ -144,5 +192,26 @@ mod tests {
         drop((b, c));
         assert!(budget.0.taken().by_key.is_empty());
         assert_eq!(budget.0.taken().total, 0);
+    }
+
+    #[test]
+    fn many_who_take_all_they_can_leave_small_amounts_to_others() {
+        let kept = [(30, 4), (10, 1)].map(|(amount, each)| Kept { amount, each });
+        let budget = Budget::keeping(40, 100, &kept);
+        let mut attackers: Vec<_> = (0..5).map(|n| budget.take(n, 0).unwrap()).collect();
+        for attacker in &mut attackers {
+            while attacker.grow(1).is_ok() {}
+        }
+        let all = attackers.iter().map(|a| a.amount).sum::<usize>();
+        assert_eq!(all, 90, "they can take nothing more");
+        let mut others: Vec<_> = (20..30).map(|n| budget.take(n, 1).unwrap()).collect();
+        assert_eq!(others[0].grow(1), Err(Exhausted::All), "a small amount");
+        assert_eq!(budget.take(30, 1).unwrap_err(), Exhausted::All, "no more");
+        drop(attackers);
+        others[0].grow(39).unwrap();
+        drop(others);
+        let taken = budget.0.taken();
+        assert_eq!((taken.total, &taken.beyond[..]), (0, &[0, 0][..]));
+        assert!(taken.by_key.is_empty());
     }
 }

@@ -33,7 +33,7 @@ impl FailureKind {
 impl From<ErrorKind> for FailureKind {
     fn from(kind: ErrorKind) -> Self {
         match kind {
-            ErrorKind::Unavailable | ErrorKind::Full => Self::Unavailable,
+            ErrorKind::Unavailable | ErrorKind::Busy | ErrorKind::Full => Self::Unavailable,
             ErrorKind::Conflict | ErrorKind::Fenced => Self::InUse,
             ErrorKind::Internal | ErrorKind::Unstorable => Self::Bug,
             ErrorKind::Refused | ErrorKind::Corrupt => Self::Config,

@@ -27,6 +27,8 @@ mod http;
 #[cfg(feature = "server")]
 mod jobs;
 #[cfg(feature = "server")]
+mod places;
+#[cfg(feature = "server")]
 mod private;
 #[cfg(feature = "server")]
 pub mod sandbox;

@@ -61,6 +61,7 @@ const DAEMON: &str = "
     budget:
     clock:
     environment:
+    places:
     private:
     random:
     runtime:
@@ -74,6 +75,7 @@ const BASE: &[&str] = &[
     "budget",
     "clock",
     "environment",
+    "places",
     "private",
     "random",
     "runtime",

@@ -12,6 +12,8 @@ pub enum ErrorKind {
     Conflict,
     /// The store is not available; retrying may help.
     Unavailable,
+    /// Others ask too much of it at the moment: retrying helps.
+    Busy,
     /// No space left; nothing was written.
     Full,
     /// Stored data cannot be read.

@@ -18,7 +18,7 @@ use kgrca_core::storage::cypher::{CypherAnswer, CypherQuery, Outcome};
 use kgrca_core::storage::embedded::mars::{GraphFile, Sandbox, Verdict};
 use kgrca_core::storage::{Error, ErrorKind, Result};
 use kgrca_core::tenancy::TenantId;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 pub use inside::run;
@@ -26,16 +26,24 @@ use pool::{Pool, Ready};
 use process::Process;
 use protocol::{Open, Reply, Request};
 
+use crate::places::{Limits, Places};
 use crate::telemetry;
 
 /// The hidden command of `kgrcad` that makes a process a sandbox.
 pub const COMMAND: &str = "query-sandbox";
 
-/// Most queries at the same time, and most files that are verified.
-const QUERIES: usize = 8;
+/// Most queries at the same time; while fewer than half of the places are free, a tenant has one.
+const QUERIES: Limits = Limits {
+    total: 8,
+    per_key: 2,
+    kept: 4,
+};
+/// Most files that are verified at the same time.
 const VERIFICATIONS: usize = 2;
 /// Longest wait for one of those places.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(15);
+/// How long a query runs at least while tenants without one wait for its place.
+const TURN: Duration = Duration::from_secs(5);
 /// Memory for a query, beyond that for pages of the graph.
 const MEMORY: u64 = 192 << 20;
 /// The most memory that the engine uses for pages.
@@ -59,7 +67,7 @@ const HEAD: usize = 1 << 20;
 /// Runs queries in processes.
 pub struct Processes {
     pool: Pool,
-    queries: Semaphore,
+    queries: Places<TenantId>,
     verifications: Semaphore,
 }
 
@@ -71,7 +79,7 @@ impl Processes {
     pub fn start() -> io::Result<Self> {
         Ok(Self {
             pool: Pool::start()?,
-            queries: Semaphore::new(QUERIES),
+            queries: Places::new(QUERIES),
             verifications: Semaphore::new(VERIFICATIONS),
         })
     }
@@ -146,7 +154,8 @@ impl Processes {
 #[async_trait::async_trait]
 impl Sandbox for Processes {
     async fn answer(&self, graph: GraphFile, query: &CypherQuery) -> Result<CypherAnswer> {
-        let _place = place(&self.queries).await?;
+        let place = self.queries.take(graph.tenant.clone(), PATIENCE).await;
+        let mut place = place.map_err(|_| busy("too many queries are running"))?;
         let started = Instant::now();
         let ready = match self.pool.ready(&graph) {
             Some(ready) => ready,
@@ -154,17 +163,34 @@ impl Sandbox for Processes {
         };
         // The engine may close the database while the query runs.
         drop(graph);
-        let outcome = self.run(ready, query).await;
+        let given_way = async {
+            tokio::time::sleep(TURN).await;
+            place.wanted().await;
+        };
+        // A process whose query is dropped is killed.
+        let outcome = tokio::select! {
+            outcome = self.run(ready, query) => Some(outcome),
+            () = given_way => None,
+        };
         telemetry::QueryEnded {
-            outcome: outcome.as_str(),
+            outcome: outcome.as_ref().map(Outcome::as_str).unwrap_or("gave_way"),
             seconds: started.elapsed().as_secs_f64(),
         }
         .emit();
-        outcome.result(query)
+        let stopped = || {
+            let seconds = TURN.as_secs();
+            busy(&format!(
+                "the query was stopped after {seconds} s: other tenants wait for its place"
+            ))
+        };
+        outcome.ok_or_else(stopped)?.result(query)
     }
 
     async fn verify(&self, path: &Path) -> Result<Verdict> {
-        let _place = place(&self.verifications).await?;
+        let place = timeout(PATIENCE, self.verifications.acquire()).await;
+        let Ok(Ok(_place)) = place else {
+            return Err(busy("too many graphs are being verified"));
+        };
         let mut process = self.pool.spare().map_err(|e| cannot_start(&e))?;
         let request = Request::Open(open(path, true)?);
         let mut reply = exchange(&mut process, &request, OPENING).await;
@@ -190,14 +216,8 @@ impl Sandbox for Processes {
     }
 }
 
-async fn place(places: &Semaphore) -> Result<SemaphorePermit<'_>> {
-    match timeout(PATIENCE, places.acquire()).await {
-        Ok(Ok(place)) => Ok(place),
-        _ => Err(Error::new(
-            ErrorKind::Unavailable,
-            "too many queries are running",
-        )),
-    }
+fn busy(message: &str) -> Error {
+    Error::new(ErrorKind::Busy, message).hint("retry shortly, with a query that takes less time")
 }
 
 /// A graph's file and the limits that its size asks for.

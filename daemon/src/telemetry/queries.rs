@@ -6,7 +6,7 @@ use kgrca_core::tenancy::TenantId;
 
 /// A Cypher query ended.
 pub struct QueryEnded {
-    /// `answered`, `refused`, `time`, `memory`, `depth` or `crash`.
+    /// `answered`, `refused`, `time`, `memory`, `depth`, `crash`, or `gave_way` to other tenants.
     pub outcome: &'static str,
     /// Duration in seconds.
     pub seconds: f64,

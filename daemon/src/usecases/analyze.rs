@@ -25,8 +25,10 @@ const MAX_OBJECTS: u64 = 20_000;
 const INSPECT_FOR: Duration = Duration::from_secs(20);
 const COMPARE_FOR: Duration = Duration::from_secs(25);
 const RANK_FOR: Duration = Duration::from_secs(30);
-/// After how long it is given up; requests end after a minute.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(45);
+/// After how long it is given up.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(35);
+/// Of all these, an analysis has only a part while other tenants wait for its place.
+const WANTED: u32 = 4;
 
 /// Calls an analysis off when its request ends, for example because the client is gone.
 struct CallOff(Arc<AtomicBool>);
@@ -41,8 +43,8 @@ impl Drop for CallOff {
 ///
 /// # Errors
 /// `invalid_request` without records; `payload_too_large` with too many of them; `rate_limited`
-/// while the tenant has an analysis running; `unavailable` when it takes too long; `quota_exceeded`
-/// beyond the plan's RCA queries per hour.
+/// while the tenant has an analysis running; `unavailable` when it takes too long, also for others
+/// that wait; `quota_exceeded` beyond the plan's RCA queries per hour.
 pub async fn analyze(app: &App, actor: &Actor, records: Bytes) -> Result<Analysis> {
     let tenant = actor.tenant(Scope::Read)?;
     if records.trim_ascii().is_empty() {
@@ -55,7 +57,7 @@ pub async fn analyze(app: &App, actor: &Actor, records: Bytes) -> Result<Analysi
             "the body has {bytes} bytes; the maximum is {MAX_BYTES}"
         )));
     }
-    let place = app.budgets.analyze(tenant.id)?;
+    let place = app.budgets.analyze(tenant.id).await?;
     charge(app, tenant, 1).await?;
     let options = analyze::Options {
         top: kgrca_core::rca::MAX_CAUSES,
@@ -71,8 +73,12 @@ pub async fn analyze(app: &App, actor: &Actor, records: Bytes) -> Result<Analysi
     let _call_off = CallOff(Arc::clone(&is_over));
     let analysis = tokio::task::spawn_blocking(move || {
         // The place is taken until the work ends, whatever becomes of the request.
-        let _place = place;
-        within(&is_over, objects as usize, &records, &options)
+        let limits = Limits {
+            is_over,
+            is_wanted: &|| place.is_wanted(),
+            objects: objects as usize,
+        };
+        within(&limits, &records, &options)
     });
     analysis
         .await
@@ -80,35 +86,53 @@ pub async fn analyze(app: &App, actor: &Actor, records: Bytes) -> Result<Analysi
         .map_err(|stopped| match stopped {
             Stopped::Records => too_large(format!("more than {MAX_RECORDS} records")),
             Stopped::Objects => too_large(format!("more than {objects} objects")),
-            Stopped::CalledOff => Error::overloaded("the analysis took too long"),
+            Stopped::CalledOff => Error::overloaded("the analysis took too long")
+                .hint("send fewer records; it has less time while other tenants wait"),
         })
 }
 
-fn within(
-    is_over: &AtomicBool,
+/// What ends an analysis early.
+struct Limits<'a> {
+    /// Its request has ended.
+    is_over: Arc<AtomicBool>,
+    /// Other tenants wait for its place.
+    is_wanted: &'a dyn Fn() -> bool,
     objects: usize,
-    records: &[u8],
-    options: &analyze::Options,
-) -> std::result::Result<Analysis, Stopped> {
-    let started = instant();
-    let pace = |phase| {
+}
+
+impl Limits<'_> {
+    fn pace(&self, phase: Phase, time: Duration) -> Pace {
         let limit = match phase {
             Phase::Inspection => INSPECT_FOR,
             Phase::Comparison => COMPARE_FOR,
             Phase::Ranking => RANK_FOR,
         };
-        let time = since(started);
-        if time > GIVE_UP_AFTER || is_over.load(Ordering::Relaxed) {
-            Pace::Abort
-        } else if time > limit {
-            Pace::EndPhase
-        } else {
-            Pace::Continue
+        if self.is_over.load(Ordering::Relaxed) {
+            return Pace::Abort;
         }
-    };
+        let ends = |part: u32| match time {
+            time if time > GIVE_UP_AFTER / part => Pace::Abort,
+            time if time > limit / part => Pace::EndPhase,
+            _ => Pace::Continue,
+        };
+        match ends(WANTED) {
+            Pace::Continue => Pace::Continue,
+            pace if (self.is_wanted)() => pace,
+            _ => ends(1),
+        }
+    }
+}
+
+fn within(
+    limits: &Limits<'_>,
+    records: &[u8],
+    options: &analyze::Options,
+) -> std::result::Result<Analysis, Stopped> {
+    let started = instant();
+    let pace = |phase| limits.pace(phase, since(started));
     let bounds = Bounds {
         records: MAX_RECORDS,
-        objects,
+        objects: limits.objects,
         watch: Watch::new(&pace),
     };
     analyze::analyze_within(&bounds, "request", records, options)
@@ -116,4 +140,36 @@ fn within(
 
 fn too_large(message: String) -> Error {
     Error::too_large(message).hint("send fewer records, or analyze them with `kgrca analyze FILE`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_analysis_has_less_time_while_others_wait() {
+        let seconds = Duration::from_secs;
+        for (is_wanted, phase, time, pace) in [
+            (false, Phase::Inspection, 19, Pace::Continue),
+            (false, Phase::Inspection, 21, Pace::EndPhase),
+            (false, Phase::Ranking, 29, Pace::Continue),
+            (false, Phase::Ranking, 36, Pace::Abort),
+            (true, Phase::Inspection, 4, Pace::Continue),
+            (true, Phase::Inspection, 6, Pace::EndPhase),
+            (true, Phase::Ranking, 9, Pace::Abort),
+        ] {
+            let limits = Limits {
+                is_over: Arc::default(),
+                is_wanted: &|| is_wanted,
+                objects: 1,
+            };
+            assert_eq!(
+                limits.pace(phase, seconds(time)),
+                pace,
+                "{phase:?} {time} s"
+            );
+            limits.is_over.store(true, Ordering::Relaxed);
+            assert_eq!(limits.pace(phase, seconds(0)), Pace::Abort);
+        }
+    }
 }

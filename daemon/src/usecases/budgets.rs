@@ -2,43 +2,59 @@
 //! connections from others: requests in flight, streams, bytes of bodies and answers, and large
 //! answers in the making.
 
-use std::collections::HashMap;
+mod turns;
+
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use kgrca_core::tenancy::TenantId;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use super::actor::{Actor, Identity};
 use super::error::{Error, Result};
-use crate::budget::{Budget, Exhausted, Share};
+use crate::budget::{Budget, Exhausted, Kept, Share};
+use crate::places::{Limits, Place, Places};
+pub use turns::Processor;
+use turns::{Processors, Turns};
 
 /// Requests of one tenant in flight. A request is, until its answer was taken by the client.
 const REQUESTS_PER_TENANT: usize = 64;
-const REQUESTS: usize = 1024;
+const REQUESTS: usize = 2048;
+const FEW_REQUESTS: [Kept; 2] = [kept(1024, 4), kept(512, 1)];
 /// Streams that one tenant follows, through one daemon.
 const STREAMS_PER_TENANT: usize = 32;
 const STREAMS: usize = 1024;
+const FEW_STREAMS: [Kept; 2] = [kept(512, 2), kept(256, 1)];
 /// Analyses of records that are sent along. They take a processor each.
-const ANALYSES_PER_TENANT: usize = 1;
-const ANALYSES: usize = 2;
+const ANALYSES: Limits = Limits {
+    total: 2,
+    per_key: 1,
+    kept: 0,
+};
+/// Longest wait for an analysis of others.
+const ANALYSIS_PATIENCE: Duration = Duration::from_secs(20);
 /// How many of the largest bodies one key, one tenant, and all together can have in flight.
 const BODIES_PER_KEY: usize = 2;
 const BODIES_PER_TENANT: usize = 3;
 const BODIES: usize = 8;
+/// Bytes of all bodies at least, where the largest body is small.
+const MIN_BODY_BYTES: usize = 64 << 20;
+/// Of all bytes of bodies, this many eighths are for tenants that hold little.
+const SMALL_BODIES: [(usize, usize); 3] = [(3, 4 << 20), (2, 1 << 20), (1, 64 << 10)];
 
-/// Processors that bodies of one tenant use at a time.
-const PROCESSORS_PER_TENANT: usize = 2;
-/// Bodies up to this size, in bytes, do not wait for other tenants.
-const PARSED_AT_ONCE: usize = 64 << 10;
 /// Large answers of one tenant that are made at a time, and how long others wait for their turn.
 const LARGE_ANSWERS: usize = 2;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Bytes of large answers that one tenant, and all together, have not taken yet.
 const ANSWER_BYTES_PER_TENANT: usize = 64 << 20;
 const ANSWER_BYTES: usize = 256 << 20;
+const SMALL_ANSWERS: [Kept; 2] = [kept(128 << 20, 8 << 20), kept(32 << 20, 256 << 10)];
+
+const fn kept(amount: usize, each: usize) -> Kept {
+    Kept { amount, each }
+}
 
 /// Whose requests they are; `None` is the operator.
 pub type Owner = Option<TenantId>;
@@ -47,74 +63,39 @@ pub type Owner = Option<TenantId>;
 #[derive(Debug)]
 pub struct Budgets {
     clients: Budget<IpAddr>,
-    requests: Budget<Owner>,
-    streams: Budget<Owner>,
-    analyses: Budget<Owner>,
+    requests: Divided,
+    streams: Divided,
+    analyses: Places<TenantId>,
     key_bytes: Budget<String>,
-    bytes: Budget<Owner>,
-    answers: Budget<Owner>,
+    bytes: Divided,
+    answers: Divided,
     turns: Turns,
     processors: Processors,
 }
 
-/// Turns of each owner, so many at a time.
+/// A budget of the tenants, and one for the operator alone: whatever tenants hold, the operator
+/// can act.
 #[derive(Clone, Debug)]
-struct Turns {
-    each: usize,
-    all: Arc<Mutex<HashMap<Owner, Arc<Semaphore>>>>,
+struct Divided {
+    tenants: Budget<Owner>,
+    operator: Budget<Owner>,
 }
 
-impl Turns {
-    fn new(each: usize) -> Self {
+impl Divided {
+    /// The operator has as much as one tenant may have.
+    fn new(per_tenant: usize, total: usize, kept: &[Kept]) -> Self {
         Self {
-            each,
-            all: Arc::default(),
+            tenants: Budget::keeping(per_tenant, total, kept),
+            operator: Budget::new(per_tenant, per_tenant),
         }
     }
 
-    fn of(&self, owner: &Owner) -> Arc<Semaphore> {
-        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|other, turns| other == owner || Arc::strong_count(turns) > 1);
-        let turns = all.entry(owner.clone());
-        Arc::clone(turns.or_insert_with(|| Arc::new(Semaphore::new(self.each))))
-    }
-}
-
-/// The processors, on which bodies are decompressed and parsed. An owner waits for its own turn
-/// first: so only a few of its bodies are ahead of others, however many it sent.
-#[derive(Clone, Debug)]
-struct Processors {
-    turns: Turns,
-    all: Arc<Semaphore>,
-}
-
-/// The right to use a processor, until it is dropped.
-#[derive(Debug)]
-pub struct Processor {
-    _turn: OwnedSemaphorePermit,
-    _place: Option<OwnedSemaphorePermit>,
-}
-
-impl Processors {
-    fn new(count: usize) -> Self {
-        Self {
-            turns: Turns::new((count / 2).clamp(1, PROCESSORS_PER_TENANT)),
-            all: Arc::new(Semaphore::new(count)),
-        }
-    }
-
-    async fn take(&self, owner: &Owner, bytes: usize) -> Result<Processor> {
-        let turn = self.turns.of(owner).acquire_owned().await;
-        let place = if bytes > PARSED_AT_ONCE {
-            let place = Arc::clone(&self.all).acquire_owned().await;
-            Some(place.map_err(Error::internal)?)
-        } else {
-            None
+    fn take(&self, owner: &Owner, amount: usize) -> Result<Share<Owner>, Exhausted> {
+        let budget = match owner {
+            Some(_) => &self.tenants,
+            None => &self.operator,
         };
-        Ok(Processor {
-            _turn: turn.map_err(Error::internal)?,
-            _place: place,
-        })
+        budget.take(owner.clone(), amount)
     }
 }
 
@@ -122,7 +103,7 @@ impl Processors {
 #[derive(Debug)]
 pub struct Held {
     owner: Owner,
-    streams: Budget<Owner>,
+    streams: Divided,
     place: Mutex<Share<Owner>>,
     body: Mutex<Body>,
     answer: Mutex<Share<Owner>>,
@@ -140,17 +121,20 @@ impl Budgets {
     /// Budgets for bodies of at most this many bytes, and this many requests of one client that
     /// come through proxies.
     pub fn new(max_body: usize, per_client: usize) -> Self {
+        let bytes = (BODIES * max_body).max(MIN_BODY_BYTES);
+        let small_bodies = SMALL_BODIES.map(|(eighths, each)| kept(bytes / 8 * eighths, each));
         Self {
             // In all there are no more than connections.
             clients: Budget::new(per_client, usize::MAX),
-            requests: Budget::new(REQUESTS_PER_TENANT, REQUESTS),
-            streams: Budget::new(STREAMS_PER_TENANT, STREAMS),
-            analyses: Budget::new(ANALYSES_PER_TENANT, ANALYSES),
-            key_bytes: Budget::new(BODIES_PER_KEY * max_body, BODIES * max_body),
-            bytes: Budget::new(BODIES_PER_TENANT * max_body, BODIES * max_body),
-            answers: Budget::new(ANSWER_BYTES_PER_TENANT, ANSWER_BYTES),
+            requests: Divided::new(REQUESTS_PER_TENANT, REQUESTS, &FEW_REQUESTS),
+            streams: Divided::new(STREAMS_PER_TENANT, STREAMS, &FEW_STREAMS),
+            analyses: Places::new(ANALYSES),
+            // In all there is no more than the owners of the keys have.
+            key_bytes: Budget::new(BODIES_PER_KEY * max_body, usize::MAX),
+            bytes: Divided::new(BODIES_PER_TENANT * max_body, bytes, &small_bodies),
+            answers: Divided::new(ANSWER_BYTES_PER_TENANT, ANSWER_BYTES, &SMALL_ANSWERS),
             turns: Turns::new(LARGE_ANSWERS),
-            processors: Processors::new(processors()),
+            processors: Processors::of_the_machine(),
         }
     }
 
@@ -174,12 +158,13 @@ impl Budgets {
         self.processors.take(&Some(tenant.clone()), bytes).await
     }
 
-    /// Takes a place for an analysis.
+    /// Waits for a place for an analysis.
     ///
     /// # Errors
-    /// `rate_limited` while one of the tenant is running; `unavailable` with too many in all.
-    pub fn analyze(&self, tenant: &TenantId) -> Result<Share<Owner>> {
-        let place = self.analyses.take(Some(tenant.clone()), 1);
+    /// `rate_limited` while one of the tenant is running or waiting; `unavailable` when those of
+    /// others take too long.
+    pub async fn analyze(&self, tenant: &TenantId) -> Result<Place<TenantId>> {
+        let place = self.analyses.take(tenant.clone(), ANALYSIS_PATIENCE).await;
         place.map_err(|e| refused(e, "analyses in progress"))
     }
 
@@ -191,14 +176,18 @@ impl Budgets {
     pub fn enter(&self, actor: &Actor) -> Result<Held> {
         let owner = actor.reached_tenant().map(|tenant| tenant.id.clone());
         let (Identity::Key { id, .. } | Identity::Job { id, .. }) = &actor.identity;
+        self.enter_as(owner, id)
+    }
+
+    fn enter_as(&self, owner: Owner, key_id: &str) -> Result<Held> {
         let busy = |e| refused(e, "requests in flight");
         Ok(Held {
-            place: Mutex::new(self.requests.take(owner.clone(), 1).map_err(busy)?),
+            place: Mutex::new(self.requests.take(&owner, 1).map_err(busy)?),
             body: Mutex::new(Body {
-                of_key: self.key_bytes.take(id.clone(), 0).map_err(busy)?,
-                of_owner: self.bytes.take(owner.clone(), 0).map_err(busy)?,
+                of_key: self.key_bytes.take(key_id.to_owned(), 0).map_err(busy)?,
+                of_owner: self.bytes.take(&owner, 0).map_err(busy)?,
             }),
-            answer: Mutex::new(self.answers.take(owner.clone(), 0).map_err(busy)?),
+            answer: Mutex::new(self.answers.take(&owner, 0).map_err(busy)?),
             streams: self.streams.clone(),
             turns: self.turns.clone(),
             processors: self.processors.clone(),
@@ -221,7 +210,7 @@ impl Held {
     /// # Errors
     /// `rate_limited` with too many streams of the tenant; `unavailable` with too many in all.
     pub fn become_stream(&self) -> Result<()> {
-        let stream = self.streams.take(self.owner.clone(), 1);
+        let stream = self.streams.take(&self.owner, 1);
         let stream = stream.map_err(|e| refused(e, "streams"))?;
         *self.place.lock().unwrap_or_else(PoisonError::into_inner) = stream;
         Ok(())
@@ -268,12 +257,6 @@ impl Held {
     }
 }
 
-/// How many processors there are.
-fn processors() -> usize {
-    let count = std::thread::available_parallelism();
-    count.map(usize::from).unwrap_or(1)
-}
-
 fn refused(exhausted: Exhausted, what: &str) -> Error {
     let hint = "send fewer requests at a time, or smaller batches";
     match exhausted {
@@ -285,55 +268,4 @@ fn refused(exhausted: Exhausted, what: &str) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn owner(id: &str) -> Owner {
-        TenantId::parse(id)
-    }
-
-    async fn must_wait<T>(waiting: impl Future<Output = T>) -> bool {
-        timeout(Duration::from_millis(20), waiting).await.is_err()
-    }
-
-    #[tokio::test]
-    async fn many_bodies_of_one_tenant_leave_processors_to_others() {
-        let processors = Processors::new(2);
-        let (a, b) = (owner("client-a-000000"), owner("client-b-000000"));
-        assert!(a.is_some() && b.is_some());
-        let large = PARSED_AT_ONCE + 1;
-        let first = processors.take(&a, large).await.unwrap();
-        assert!(must_wait(processors.take(&a, large)).await);
-        assert!(must_wait(processors.take(&a, 1)).await);
-        let second = processors.take(&b, large).await.unwrap();
-        let third = owner("client-c-000000");
-        assert!(
-            must_wait(processors.take(&third, large)).await,
-            "two in all"
-        );
-        processors.take(&third, PARSED_AT_ONCE).await.unwrap();
-        drop(first);
-        processors.take(&third, large).await.unwrap();
-        drop(second);
-        assert_eq!(processors.all.available_permits(), 2);
-    }
-
-    #[tokio::test]
-    async fn another_tenant_waits_for_one_body_however_many_are_waiting() {
-        let processors = Processors::new(1);
-        let (a, b) = (owner("client-a-000000"), owner("client-b-000000"));
-        let large = PARSED_AT_ONCE + 1;
-        let first = processors.take(&a, large).await.unwrap();
-        let _others: Vec<_> = (0..50)
-            .map(|_| {
-                let (processors, a) = (processors.clone(), a.clone());
-                tokio::spawn(async move { processors.take(&a, large).await })
-            })
-            .collect();
-        tokio::task::yield_now().await;
-        let mut other = Box::pin(processors.take(&b, large));
-        assert!(must_wait(&mut other).await);
-        drop(first);
-        assert!(!must_wait(other).await);
-    }
-}
+mod tests;

@@ -241,6 +241,12 @@ impl From<storage::Error> for Error {
             ErrorKind::Unavailable => {
                 return Self::unavailable("the service is temporarily unavailable", e);
             }
+            ErrorKind::Busy => {
+                return Self {
+                    hint: e.hint,
+                    ..Self::overloaded(e.message)
+                };
+            }
             ErrorKind::Corrupt
             | ErrorKind::Unstorable
             | ErrorKind::Fenced

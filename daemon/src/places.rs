@@ -1,0 +1,202 @@
+//! Places for work that takes long. Who has none goes before who has one, and who was served
+//! longest ago goes first: so a newcomer waits for each of the others once, however much those ask
+//! for.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
+
+use crate::budget::Exhausted;
+
+/// Of how many keys it is known when they were served.
+const REMEMBERED: usize = 4096;
+
+/// How many places there are.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Places in all.
+    pub total: usize,
+    /// Places that a key has or waits for.
+    pub per_key: usize,
+    /// How many of all are only for keys that have none.
+    pub kept: usize,
+}
+
+/// Whose places they are.
+pub trait Key: Hash + Eq + Clone {}
+
+impl<K: Hash + Eq + Clone> Key for K {}
+
+/// The places and who waits for them.
+#[derive(Clone, Debug)]
+pub struct Places<K: Key>(Arc<Inner<K>>);
+
+#[derive(Debug)]
+struct Inner<K: Key> {
+    limits: Limits,
+    state: Mutex<State<K>>,
+    /// How many wait that have no place.
+    without: watch::Sender<usize>,
+}
+
+#[derive(Debug)]
+struct State<K: Key> {
+    held: HashMap<K, usize>,
+    in_use: usize,
+    waiting: Vec<Waiting<K>>,
+    /// When each key was last served, as a number that grows.
+    served: HashMap<K, u64>,
+    services: u64,
+}
+
+#[derive(Debug)]
+struct Waiting<K: Key> {
+    key: K,
+    place: oneshot::Sender<Place<K>>,
+}
+
+/// A place, given back when it is dropped.
+#[derive(Debug)]
+pub struct Place<K: Key> {
+    inner: Arc<Inner<K>>,
+    key: K,
+    without: watch::Receiver<usize>,
+}
+
+impl<K: Key> Places<K> {
+    /// Places within the limits.
+    pub fn new(limits: Limits) -> Self {
+        Self(Arc::new(Inner {
+            limits,
+            state: Mutex::new(State {
+                held: HashMap::new(),
+                in_use: 0,
+                waiting: Vec::new(),
+                served: HashMap::new(),
+                services: 0,
+            }),
+            without: watch::Sender::new(0),
+        }))
+    }
+
+    /// Waits for a place, at most so long.
+    ///
+    /// # Errors
+    /// `Key` at once when the key has or waits for as many as it may; `All` after the wait.
+    pub async fn take(&self, key: K, longest: Duration) -> Result<Place<K>, Exhausted> {
+        let (sender, receiver) = oneshot::channel();
+        let _in_line = InLine(&self.0);
+        Inner::change(&self.0, |state, limits| {
+            let of_key = state.waiting.iter().filter(|w| w.key == key).count();
+            if state.held_by(&key) + of_key >= limits.per_key {
+                return Err(Exhausted::Key);
+            }
+            state.waiting.push(Waiting { key, place: sender });
+            Ok(())
+        })?;
+        match timeout(longest, receiver).await {
+            Ok(Ok(place)) => Ok(place),
+            _ => Err(Exhausted::All),
+        }
+    }
+}
+
+impl<K: Key> Place<K> {
+    /// Whether somebody without a place waits for one.
+    pub fn is_wanted(&self) -> bool {
+        *self.without.borrow() > 0
+    }
+
+    /// Completes when somebody without a place waits for one.
+    pub async fn wanted(&mut self) {
+        // The other end lives as long as the place.
+        let _ = self.without.wait_for(|waiting| *waiting > 0).await;
+    }
+}
+
+impl<K: Key> Drop for Place<K> {
+    fn drop(&mut self) {
+        Inner::change(&self.inner, |state, _| {
+            state.in_use -= 1;
+            match state.held.get_mut(&self.key) {
+                Some(held) if *held > 1 => *held -= 1,
+                _ => _ = state.held.remove(&self.key),
+            }
+        });
+    }
+}
+
+/// Whoever stops waiting, for whatever reason, leaves the line.
+struct InLine<'a, K: Key>(&'a Arc<Inner<K>>);
+
+impl<K: Key> Drop for InLine<'_, K> {
+    fn drop(&mut self) {
+        Inner::change(self.0, |_, _| ());
+    }
+}
+
+impl<K: Key> Inner<K> {
+    fn state(&self) -> MutexGuard<'_, State<K>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the state, and gives out what places there are then.
+    fn change<T>(inner: &Arc<Self>, change: impl FnOnce(&mut State<K>, Limits) -> T) -> T {
+        let mut state = inner.state();
+        let result = change(&mut state, inner.limits);
+        state.waiting.retain(|waiting| !waiting.place.is_closed());
+        let next: Vec<_> = std::iter::from_fn(|| state.next(inner.limits)).collect();
+        let waits = |waiting: &&Waiting<K>| state.held_by(&waiting.key) == 0;
+        let without = state.waiting.iter().filter(waits).count();
+        inner
+            .without
+            .send_if_modified(|old| std::mem::replace(old, without) != without);
+        drop(state);
+        for Waiting { key, place } in next {
+            // Whoever has stopped waiting gives it back at once.
+            let _ = place.send(Place {
+                without: inner.without.subscribe(),
+                inner: Arc::clone(inner),
+                key,
+            });
+        }
+        result
+    }
+}
+
+impl<K: Key> State<K> {
+    fn held_by(&self, key: &K) -> usize {
+        self.held.get(key).copied().unwrap_or(0)
+    }
+
+    /// Whose turn it is, when there is a place.
+    fn next(&mut self, limits: Limits) -> Option<Waiting<K>> {
+        let free = limits.total - self.in_use;
+        let turn = |waiting: &Waiting<K>| {
+            let served = self.served.get(&waiting.key).copied();
+            (self.held_by(&waiting.key), served.unwrap_or(0))
+        };
+        let may = |(held, _): &(usize, u64)| free > if *held > 0 { limits.kept } else { 0 };
+        let turns = self.waiting.iter().map(turn).enumerate();
+        let (at, _) = turns
+            .filter(|(_, t)| may(t))
+            .min_by_key(|(at, t)| (*t, *at))?;
+        let waiting = self.waiting.remove(at);
+        self.in_use += 1;
+        *self.held.entry(waiting.key.clone()).or_default() += 1;
+        self.services += 1;
+        self.served.insert(waiting.key.clone(), self.services);
+        if self.served.len() > REMEMBERED {
+            let recent = self.services - REMEMBERED as u64 / 2;
+            self.served.retain(|_, served| *served > recent);
+        }
+        Some(waiting)
+    }
+}
+
+#[cfg(test)]
+mod tests;
