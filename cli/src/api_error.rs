@@ -64,7 +64,7 @@ fn kind(code: &str, status: u16) -> Kind {
         "unauthenticated" | "forbidden" | "network_not_allowed" => Kind::NotAllowed,
         "not_found" => Kind::NotFound,
         "rate_limited" | "quota_exceeded" => Kind::Limit,
-        "unavailable" => Kind::Unreachable,
+        "unavailable" | "request_timeout" => Kind::Unreachable,
         _ => kind_of_status(status),
     }
 }
@@ -75,7 +75,7 @@ fn kind_of_status(status: u16) -> Kind {
         401 | 403 => Kind::NotAllowed,
         404 => Kind::NotFound,
         429 => Kind::Limit,
-        502..=504 => Kind::Unreachable,
+        408 | 502..=504 => Kind::Unreachable,
         _ => Kind::Failed,
     }
 }
@@ -160,6 +160,7 @@ mod tests {
             (403, "network_not_allowed", 4),
             (404, "not_found", 3),
             (409, "conflict", 2),
+            (408, "request_timeout", 6),
             (413, "payload_too_large", 2),
             (429, "rate_limited", 5),
             (429, "quota_exceeded", 5),

@@ -31,8 +31,8 @@ pub struct ErrorBody {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ErrorDetail {
     /// `invalid_request`, `unauthenticated`, `forbidden`, `network_not_allowed`, `not_found`,
-    /// `conflict`, `payload_too_large`, `rate_limited`, `quota_exceeded`, `unavailable` or
-    /// `internal`.
+    /// `conflict`, `payload_too_large`, `request_timeout`, `rate_limited`, `quota_exceeded`,
+    /// `unavailable` or `internal`.
     pub code: String,
     /// What is wrong.
     pub message: String,

@@ -1,6 +1,7 @@
 //! Bodies of requests: raw bytes, or a JSON object.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
@@ -9,6 +10,7 @@ use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::arrival::Due;
 use super::decompress::{self, Compressed};
 use super::error::ApiError;
 use super::json_check::look_through;
@@ -48,7 +50,8 @@ async fn receive(request: Request, app: &App, limit: usize) -> Result<RawBody, E
     let (parts, mut body) = request.into_parts();
     let held = parts.extensions.get::<Arc<Held>>().cloned();
     let mut bytes = BytesMut::new();
-    while let Some(frame) = body.frame().await {
+    let mut due = Due::start(Instant::now());
+    while let Some(frame) = due.in_time(body.frame()).await? {
         let unreadable = |e| Error::invalid(format!("the body cannot be read: {e}"));
         let Ok(data) = frame.map_err(unreadable)?.into_data() else {
             continue;
@@ -59,6 +62,7 @@ async fn receive(request: Request, app: &App, limit: usize) -> Result<RawBody, E
         if let Some(held) = &held {
             held.grow_body(data.len())?;
         }
+        due.arrived(data.len(), Instant::now());
         bytes.extend_from_slice(&data);
     }
     if let Some(actor) = parts.extensions.get::<Actor>() {

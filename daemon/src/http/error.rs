@@ -28,6 +28,9 @@ pub enum ApiErrors {
     /// Not found
     #[response(status = 404)]
     NotFound(ErrorBody),
+    /// The body arrived too slowly
+    #[response(status = 408)]
+    TooSlow(ErrorBody),
     /// The current state does not allow it
     #[response(status = 409)]
     Conflict(ErrorBody),
@@ -60,6 +63,7 @@ fn status(code: Code) -> StatusCode {
         Code::NotFound => StatusCode::NOT_FOUND,
         Code::Conflict => StatusCode::CONFLICT,
         Code::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Code::TooSlow => StatusCode::REQUEST_TIMEOUT,
         Code::RateLimited | Code::QuotaExceeded => StatusCode::TOO_MANY_REQUESTS,
         Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,

@@ -4,6 +4,7 @@
 mod agents;
 mod answer;
 mod archive;
+mod arrival;
 mod audit;
 mod auth;
 mod billing;

@@ -25,6 +25,8 @@ pub enum Code {
     Conflict,
     /// The request is larger than allowed.
     PayloadTooLarge,
+    /// The body of the request arrived too slowly; the same request may succeed later.
+    TooSlow,
     /// Too many calls in a short time.
     RateLimited,
     /// The plan's quota is used up.
@@ -49,6 +51,7 @@ impl Code {
             Self::NotFound => "not_found",
             Self::Conflict => "conflict",
             Self::PayloadTooLarge => "payload_too_large",
+            Self::TooSlow => "request_timeout",
             Self::RateLimited => "rate_limited",
             Self::QuotaExceeded => "quota_exceeded",
             Self::Unavailable => "unavailable",
@@ -136,6 +139,15 @@ impl Error {
             retry_after: Some(seconds_until_retry(taken)),
             ..Self::new(Code::RateLimited, message)
         }
+    }
+
+    /// The body arrives too slowly.
+    pub fn too_slow(message: impl Into<String>) -> Self {
+        Self {
+            retry_after: Some(1),
+            ..Self::new(Code::TooSlow, message)
+        }
+        .hint("send smaller batches, or compress them")
     }
 
     /// The caller has as much running as it may; the same request may succeed in a second.
