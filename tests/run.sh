@@ -79,3 +79,10 @@ KGRCA_SEEDS=${KGRCA_SEEDS:-$seeds} cargo test --locked --workspace --test sim \
   --config profile.dev.package.kgrca-core.opt-level=1 --config profile.dev.package.kgrca-daemon.opt-level=1 \
   no_seed_violates_an_invariant -- --nocapture
 cargo test --locked --workspace --no-fail-fast
+if [ "$KGRCA_SOAK" = 1 ]; then
+  # How long hostile tenants delay others, measured on a daemon that is optimized. The tests and all other
+  # crates are those of above.
+  cargo build --locked --workspace --bins \
+    --config profile.dev.package.kgrca-core.opt-level=2 --config profile.dev.package.kgrca-daemon.opt-level=2
+  KGRCA_OPTIMIZED=1 cargo test --locked --workspace --test suite -- --test-threads 1 --nocapture hostile::
+fi

@@ -69,7 +69,7 @@ async fn pages_of_large_rows_end_early_and_miss_nothing() {
     let logs = logs.collect::<Value>().to_string().into_bytes();
     server.ingest(&attacker, "logs", logs).await;
     server.settled(&attacker, (PODS + LOGS) as u64).await;
-    let watchdog = Watchdog::start(&server, &victim);
+    let watchdog = Watchdog::start(&server, &victim).await;
     let resources = "/api/v1/resources?kind=Pod&limit=1000";
     let (pods, pages) = follow(&server, &attacker, resources, "/name").await;
     assert!(pages >= 3, "{pages} pages");

@@ -74,7 +74,7 @@ async fn no_route_builds_millions_of_values_from_a_small_body() {
         ))
     };
     let within = ["[]", r#"{"":0}"#, "0", r#"{"a":{"a":{}}}"#].map(within);
-    let watchdog = Watchdog::start(&server, &victim);
+    let watchdog = Watchdog::start(&server, &victim).await;
     for route in &routes {
         let is_operator = route.1.contains("/admin/");
         let key = if is_operator {

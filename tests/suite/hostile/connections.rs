@@ -42,7 +42,7 @@ async fn unfinished_bodies_of_one_key_hold_little_memory() {
     let server = Server::start(folder.path(), &[]);
     let attacker = server.tenant("attacker", "free").await;
     let victim = server.tenant("victim", "pro").await;
-    let watchdog = Watchdog::start(&server, &victim);
+    let watchdog = Watchdog::start(&server, &victim).await;
     let held = tokio::task::block_in_place(|| hold_bodies(&server, &attacker, 60));
     let refused = held.iter().filter(|text| text.contains(" 429 ")).count();
     assert!(refused > 40, "{refused} of 60 were refused");

@@ -44,7 +44,7 @@ async fn an_answer_is_never_larger_than_the_question_deserves() {
         server.tenant("Attacker", "pro").await,
         server.tenant("Victim", "pro").await,
     );
-    let watchdog = Watchdog::start(&server, &victim);
+    let watchdog = Watchdog::start(&server, &victim).await;
     let log = folder.path().join("log").join(&attacker.id);
     let lines = |n: usize| gzip(&b"x\n".repeat(n));
     let long = json!({"op": "y".repeat(900_000), "kind": "Pod", "name": "a"}).to_string();
@@ -135,7 +135,7 @@ async fn bombs_are_refused_without_being_unpacked() {
         server.tenant("Attacker", "free").await,
         server.tenant("Victim", "pro").await,
     );
-    let watchdog = Watchdog::start(&server, &victim);
+    let watchdog = Watchdog::start(&server, &victim).await;
     let header = gzip(b"")[..10].to_vec();
     let blocks = [header, [0, 0, 0, 0xff, 0xff].repeat(6 << 20)].concat();
     let zeros = std::io::Read::take(std::io::repeat(0), 300 << 20);

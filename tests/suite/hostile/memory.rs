@@ -34,7 +34,7 @@ async fn texts_of_any_kind_fill_no_more_memory_than_the_plan_has() {
         json!({"live_objects": 1000, "rca_hour": 100_000}),
     )
     .await;
-    let watchdog = Watchdog::start(&server, &victim);
+    let watchdog = Watchdog::start(&server, &victim).await;
     let labels: Value = (0..60)
         .map(|i| (format!("label-{i}"), "x".repeat(240).into()))
         .collect::<serde_json::Map<_, _>>()

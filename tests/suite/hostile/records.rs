@@ -56,7 +56,7 @@ async fn each_item_of_a_list_counts_as_a_record() {
         server.tenant("Attacker", "free").await,
         server.tenant("Victim", "pro").await,
     );
-    let watchdog = Watchdog::start(&server, &victim);
+    let watchdog = Watchdog::start(&server, &victim).await;
     let mut sent = 0;
     for (at, list) in lists(&[event(0), event(1), event(2)]).iter().enumerate() {
         let (status, answer) = send(&server, &attacker, "events", list.to_string()).await;

@@ -119,7 +119,7 @@ async fn short_records_count_as_what_is_stored_of_them() {
         server.tenant("Victim", "pro").await,
     );
     agree(&server, &attacker, json!({"state_mb_day": 20})).await;
-    let watchdog = Watchdog::start(&server, &victim);
+    let watchdog = Watchdog::start(&server, &victim).await;
     let endings = |count: usize, ending: &str| format!("{ending}\n").repeat(count).into_bytes();
     let deletion = r#"{"op":"DELETE","kind":"a","name":"b"}"#;
     let batches = [
@@ -160,7 +160,7 @@ async fn a_flood_of_state_stays_within_a_free_plan() {
         server.tenant("Attacker", "free").await,
         server.tenant("Victim", "pro").await,
     );
-    let watchdog = Watchdog::start(&server, &victim);
+    let watchdog = Watchdog::start(&server, &victim).await;
     let at = jiff::Timestamp::now().to_string();
     let edge = |i: usize| {
         json!({"op": "UPSERT", "at": at, "cluster": "prod", "id": format!("e{i}"),

@@ -11,7 +11,7 @@ use super::Watchdog;
 
 /// Pods that wait for a node, and nodes whose taints they do not tolerate: each pod is compared
 /// with each node.
-fn unplaceable(count: usize) -> Vec<u8> {
+pub(super) fn unplaceable(count: usize) -> Vec<u8> {
     let tolerations: Value = (0..50)
         .map(|i| json!({"key": format!("k{i}"), "operator": "Equal", "value": "z"}))
         .collect();
@@ -102,7 +102,7 @@ async fn what_is_analyzed_is_limited_for_each_tenant() {
     let body = Some(limits.into_bytes());
     let patched = server.call(Method::PATCH, &path, Some(&server.operator), body);
     assert_eq!(patched.await.status(), 200);
-    let watchdog = Watchdog::start(&server, &victim);
+    let watchdog = Watchdog::start(&server, &victim).await;
     let analyze = async |body: Vec<u8>| {
         let path = "/api/v1/rca/analyze";
         let answer = server.call(Method::POST, path, Some(&attacker.key), Some(body));
@@ -155,7 +155,7 @@ async fn large_objects_are_bounded_by_the_plan_whatever_makes_them_large() {
         server.tenant("Attacker", "free").await,
         server.tenant("Victim", "pro").await,
     );
-    let watchdog = Watchdog::start(&server, &victim);
+    let watchdog = Watchdog::start(&server, &victim).await;
     let text = "x".repeat(900_000);
     let pod = |i: usize, field: &str| {
         let mut pod = json!({"cluster": "prod", "kind": "Pod", "namespace": "n",
