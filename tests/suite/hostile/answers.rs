@@ -1,11 +1,14 @@
 //! Answers with large rows: their pages end after some megabytes, and miss nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use kgrca_tests::Server;
 use kgrca_tests::server::Tenant;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
 
 use super::Watchdog;
 
@@ -89,5 +92,45 @@ async fn pages_of_large_rows_end_early_and_miss_nothing() {
     for one in asked.collect::<Vec<_>>() {
         assert_eq!(one.await.unwrap().unwrap().status(), 200);
     }
+    untaken(&server, &attacker, resources).await;
     watchdog.check().await;
+}
+
+/// Asks for large answers on many connections and takes nothing of them.
+async fn untaken(server: &Server, attacker: &Tenant, path: &str) {
+    let address = server.url.strip_prefix("http://").unwrap();
+    let head = format!(
+        "GET {path} HTTP/1.1\r\nHost: x\r\nX-API-Key: {}\r\n\r\n",
+        attacker.key
+    );
+    let mut open = Vec::new();
+    let mut statuses = BTreeMap::new();
+    for _ in 0..40 {
+        let socket = TcpSocket::new_v4().unwrap();
+        // Otherwise the kernel takes all of it.
+        socket.set_recv_buffer_size(4 << 10).unwrap();
+        let mut stream = socket.connect(address.parse().unwrap()).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut start = [0; 12];
+        stream.read_exact(&mut start).await.unwrap();
+        let status = String::from_utf8_lossy(&start[9..]).into_owned();
+        *statuses.entry(status).or_insert(0) += 1;
+        open.push(stream);
+    }
+    let refused = statuses.get("429").copied().unwrap_or(0);
+    assert!(refused > 10, "{statuses:?}");
+    drop(open);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let ask = async || {
+        server
+            .call(Method::GET, path, Some(&attacker.key), None)
+            .await
+    };
+    while ask().await.status() != 200 {
+        assert!(
+            Instant::now() < deadline,
+            "what is not taken is not given back"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
