@@ -82,6 +82,7 @@ impl<K: Hash + Eq + Clone> Budget<K> {
     }
 
     /// How much there is of it.
+    #[cfg(feature = "server")]
     pub fn total(&self) -> usize {
         self.0.total
     }

@@ -1,8 +1,10 @@
 //! The `kgrcad` daemon: the HTTP API, workers and stores around the engine of `kgrca-core`, and the
 //! agent, which can be built without the server.
 
+mod admission;
 #[cfg(feature = "agent")]
 pub mod agent;
+mod budget;
 mod clock;
 mod command;
 #[cfg(feature = "server")]
@@ -13,11 +15,10 @@ pub mod probe;
 mod random;
 pub mod runtime;
 mod secret;
+mod source;
 
 #[cfg(feature = "server")]
 mod api_key;
-#[cfg(feature = "server")]
-mod budget;
 #[cfg(feature = "server")]
 mod checks;
 #[cfg(feature = "server")]

@@ -57,6 +57,7 @@ const DAEMON: &str = "
     command:   server agent config
     main:
 
+    admission:
     error:
     budget:
     clock:
@@ -66,11 +67,13 @@ const DAEMON: &str = "
     random:
     runtime:
     secret:
+    source:
     probe:
 ";
 
 /// What every module of the daemon may use.
 const BASE: &[&str] = &[
+    "admission",
     "error",
     "budget",
     "clock",
@@ -80,6 +83,7 @@ const BASE: &[&str] = &[
     "random",
     "runtime",
     "secret",
+    "source",
     "probe",
 ];
 
@@ -87,6 +91,7 @@ const BASE: &[&str] = &[
 const SPEAKS_HTTP: &[&str] = &[
     "http",
     "server",
+    "admission",
     "tls",
     "runtime",
     "agent::receiver",

@@ -69,9 +69,14 @@ pub struct AgentSettings {
     /// Listen address for probes, metrics and alerts
     #[arg(long, env = "KGRCA_AGENT_LISTEN", default_value = "127.0.0.1:7610")]
     pub agent_listen: SocketAddr,
-    /// Bearer token expected from Alertmanager; the alerts endpoint is disabled without it
+    /// Bearer token expected from Alertmanager, and from Prometheus on another machine; the alerts
+    /// endpoint is disabled without it
     #[arg(long, env = "KGRCA_ALERTS_TOKEN", hide_env_values = true)]
     pub alerts_token: Option<Secret>,
+    /// Serve /metrics and /status to every caller. Without it other machines need the token of
+    /// --alerts-token
+    #[arg(long, env = "KGRCA_OPEN_METRICS")]
+    pub open_metrics: bool,
     /// Do not watch Secrets: faults that need the names of their keys are then found only where
     /// Kubernetes reports them
     #[arg(long, env = "KGRCA_NO_SECRETS")]

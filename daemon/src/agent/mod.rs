@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use kgrca_core::api::AgentMode;
 use kgrca_core::model::Topic;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 pub use config::AgentSettings;
@@ -97,6 +98,8 @@ pub async fn run(settings: AgentSettings, format: LogFormat) -> Result<(), Failu
         shared: shared.clone(),
         outbox: outbox.clone(),
         token,
+        open_metrics: settings.open_metrics,
+        notifications: Semaphore::new(receiver::NOTIFICATIONS),
         metrics,
     };
     startup::listen(&settings, receiver, &mut sources).await?;

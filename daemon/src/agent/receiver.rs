@@ -1,22 +1,27 @@
-//! The agent's HTTP endpoints: probes, status, metrics, and Alertmanager's webhook (version 4).
+//! The agent's HTTP endpoints: probes, status, metrics, and Alertmanager's webhook.
+
+mod alerts;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Request, State};
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
-use axum::routing::{get, post};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use axum::{Json, Router};
 use kgrca_core::api::{AgentMode, AgentStatus};
-use kgrca_core::model::{Time, Topic};
-use kgrca_core::parse::{self, Context};
 use metrics_exporter_prometheus::PrometheusHandle;
-use serde_json::Value;
-use tokio::sync::oneshot;
+use tokio::sync::Semaphore;
 
 use super::Shared;
 use super::heartbeat::{self, Identity};
-use super::outbox::{Outbox, OutboxItem, OutgoingRecord};
+use super::outbox::Outbox;
+use crate::admission::is_local;
+pub(super) use alerts::NOTIFICATIONS;
 
 /// What the endpoints need.
 pub struct Receiver {
@@ -28,11 +33,19 @@ pub struct Receiver {
     pub outbox: Outbox,
     /// Bearer token that Alertmanager has to send; without it alerts are not accepted.
     pub token: Option<String>,
+    /// Whether metrics and status are for every caller.
+    pub open_metrics: bool,
+    /// Notifications that are received at a time.
+    pub notifications: Semaphore,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
 }
 
+/// Longest time for a request.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
 type Endpoint = State<Arc<Receiver>>;
+type Refusal = (StatusCode, String);
 
 impl Receiver {
     fn status(&self) -> AgentStatus {
@@ -71,17 +84,12 @@ impl Receiver {
     }
 
     /// Checks the bearer token of an alert.
-    fn authorize(&self, headers: &HeaderMap) -> Result<(), (StatusCode, String)> {
+    fn authorize(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        let disabled = "alerts are disabled: the agent was started without --alerts-token\n";
         let Some(expected) = &self.token else {
-            return Err((
-                StatusCode::NOT_FOUND,
-                "alerts are disabled: the agent was started without --alerts-token\n".into(),
-            ));
+            return Err((StatusCode::NOT_FOUND, disabled.into()));
         };
-        let token = headers
-            .get("authorization")
-            .and_then(|v| v.to_str().ok())
-            .and_then(|v| v.strip_prefix("Bearer "));
+        let token = bearer(headers);
         let reason = match token {
             Some(token) if is_same(token, expected) => return Ok(()),
             Some(_) => "wrong bearer token",
@@ -90,6 +98,24 @@ impl Receiver {
         let hint = "use the value of `alerts-token` in the agent's Secret";
         Err((StatusCode::UNAUTHORIZED, format!("{reason}; {hint}\n")))
     }
+
+    /// Checks whether a caller may read what the agent does: metrics and status name kinds,
+    /// counts and errors of the cluster.
+    fn may_watch(&self, request: &Parts) -> Result<(), Refusal> {
+        let token = self.token.as_ref().zip(bearer(&request.headers));
+        let has_token = token.is_some_and(|(expected, sent)| is_same(sent, expected));
+        if self.open_metrics || has_token || is_local(request) {
+            return Ok(());
+        }
+        let text = "other machines need the bearer token `alerts-token` of the agent's Secret, or \
+                    --open-metrics\n";
+        Err((StatusCode::UNAUTHORIZED, text.into()))
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    value.strip_prefix("Bearer ")
 }
 
 /// The routes of the endpoints.
@@ -98,13 +124,26 @@ pub fn routes(receiver: Arc<Receiver>) -> Router {
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(async |State(r): Endpoint| r.readiness()))
         .route("/healthz", get(async |State(r): Endpoint| r.health()))
-        .route("/status", get(async |State(r): Endpoint| Json(r.status())))
+        .route("/status", get(status))
         .route("/metrics", get(metrics))
-        .route("/alerts", post(alerts))
+        .route("/alerts", alerts::route())
+        .layer(from_fn(within_time))
         .with_state(receiver)
 }
 
-async fn metrics(State(receiver): Endpoint) -> String {
+async fn within_time(request: Request, next: Next) -> Response {
+    let answer = tokio::time::timeout(TIMEOUT, next.run(request)).await;
+    let late = "the request took too long\n";
+    answer.unwrap_or_else(|_| (StatusCode::SERVICE_UNAVAILABLE, late).into_response())
+}
+
+async fn status(State(receiver): Endpoint, request: Parts) -> Result<Json<AgentStatus>, Refusal> {
+    receiver.may_watch(&request)?;
+    Ok(Json(receiver.status()))
+}
+
+async fn metrics(State(receiver): Endpoint, request: Parts) -> Result<String, Refusal> {
+    receiver.may_watch(&request)?;
     let status = receiver.status();
     metrics::gauge!("kg_agent_lag_seconds").set(status.lag_seconds as f64);
     metrics::gauge!("kg_agent_spooled_bytes").set(status.spooled_bytes as f64);
@@ -120,102 +159,11 @@ async fn metrics(State(receiver): Endpoint) -> String {
             metrics::counter!("kg_agent_dropped_total", &labels).absolute(*n);
         }
     }
-    receiver.metrics.render()
-}
-
-/// Accepts a notification. Answers once it is on disk; without an answer Alertmanager retries.
-async fn alerts(
-    State(receiver): Endpoint,
-    headers: HeaderMap,
-    body: Bytes,
-) -> (StatusCode, String) {
-    if let Err(refusal) = receiver.authorize(&headers) {
-        return refusal;
-    }
-    let context = Context {
-        received_at: receiver.shared.clock.now(),
-        cluster: Some(&receiver.identity.cluster),
-        client_id: None,
-    };
-    if let Err(reject) = parse::parse(Topic::Alerts, &body, &context, &mut Vec::new()) {
-        return (StatusCode::BAD_REQUEST, format!("{}\n", reject.message));
-    }
-    let Ok(webhook) = serde_json::from_slice::<Value>(&body) else {
-        return (StatusCode::BAD_REQUEST, "the body is not JSON\n".into());
-    };
-    if let Err(reason) = validate(&webhook) {
-        return (StatusCode::BAD_REQUEST, format!("{reason}\n"));
-    }
-    let (durable, is_durable) = oneshot::channel();
-    let record = OutgoingRecord {
-        topic: Topic::Alerts,
-        replaces: None,
-        // Serialized again, because a spooled record is a single line.
-        line: webhook.to_string().into_bytes(),
-        position: None,
-        durable: Some(durable),
-    };
-    receiver.outbox.put(OutboxItem::Record(record)).await;
-    match is_durable.await {
-        Ok(()) => (StatusCode::OK, String::new()),
-        Err(_) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the agent is shutting down\n".into(),
-        ),
-    }
-}
-
-/// Checks what the parser does not insist on, because it accepts single alerts, too.
-fn validate(webhook: &Value) -> Result<(), String> {
-    if webhook["version"] != "4" {
-        return Err(format!(
-            "unsupported webhook version {}, expected \"4\"",
-            webhook["version"]
-        ));
-    }
-    let alerts = webhook["alerts"].as_array().into_iter().flatten();
-    for (index, alert) in alerts.enumerate() {
-        if !alert["labels"]["alertname"].is_string() {
-            return Err(format!("alert {index} has no label `alertname`"));
-        }
-        if alert["startsAt"].as_str().and_then(Time::parse).is_none() {
-            return Err(format!(
-                "alert {index}: `startsAt` is missing or not RFC 3339"
-            ));
-        }
-    }
-    Ok(())
+    Ok(receiver.metrics.render())
 }
 
 /// Compares in a time that does not reveal how much of the token is right.
 fn is_same(token: &str, expected: &str) -> bool {
     use sha2::{Digest, Sha256};
     Sha256::digest(token) == Sha256::digest(expected)
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_webhook_needs_version_4_and_an_alert_needs_a_name_and_a_start() {
-        let alert = json!({"labels": {"alertname": "A"}, "startsAt": "2026-01-01T00:00:00Z"});
-        assert_eq!(
-            validate(&json!({"version": "4", "alerts": [alert]})),
-            Ok(())
-        );
-        for (webhook, reason) in [
-            (json!({"version": "3"}), "unsupported webhook version"),
-            (json!({"version": "4", "alerts": [{}]}), "`alertname`"),
-            (
-                json!({"version": "4", "alerts": [{"labels": {"alertname": "A"}}]}),
-                "`startsAt`",
-            ),
-        ] {
-            let error = validate(&webhook).unwrap_err();
-            assert!(error.contains(reason), "{error}");
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! Checks of the agent's settings, and what it opens before it reads anything.
 
 use std::fs::{File, TryLockError};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +13,15 @@ use tokio::task::JoinSet;
 use super::config::AgentSettings;
 use super::receiver::{self, Receiver};
 use super::ship::{ApiKey, Kafka, Server, Target};
+use crate::admission::{self, Admission};
 use crate::error::{Failure, FailureKind};
 
 /// Timeout of a request to the server.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections to the agent's endpoints of one address, and in all.
+const CONNECTIONS_PER_ADDRESS: usize = 16;
+const CONNECTIONS: usize = 128;
 
 pub(super) fn spool_unusable(folder: &Path, error: std::io::Error) -> Failure {
     Failure::file(
@@ -113,8 +118,14 @@ pub(super) async fn listen(
         std::fs::write(file, content)
             .map_err(|e| Failure::file(file, e, "check --agent-ready-file"))?;
     }
+    let server = axum_server::from_tcp(listener.into_std().map_err(unusable)?);
+    let mut server = server.map_err(unusable)?.http1_only();
+    admission::bound_heads(&mut server);
+    let server = server.acceptor(Admission::new(CONNECTIONS_PER_ADDRESS, CONNECTIONS));
+    let routes = receiver::routes(Arc::new(receiver));
+    let routes = routes.into_make_service_with_connect_info::<SocketAddr>();
     sources.spawn(async move {
-        if let Err(e) = axum::serve(listener, receiver::routes(Arc::new(receiver))).await {
+        if let Err(e) = server.serve(routes).await {
             tracing::error!(error = %e, "the agent's HTTP endpoints stopped");
         }
     });

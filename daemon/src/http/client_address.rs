@@ -13,8 +13,8 @@ use kgrca_core::tenancy::Network;
 
 use super::error::ApiError;
 use super::held;
+use crate::source::source;
 use crate::usecases::App;
-use crate::usecases::known_sources::source;
 
 /// The client certificate of a connection, in the extensions of its requests.
 #[derive(Clone, Debug)]

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tower_service::Service;
 
-use super::admission::{Admission, Admitted, Refusing};
+use crate::admission::{Admission, Admitted, Refusing};
 use crate::http::PeerCertificate;
 
 /// Accepts TLS connections and adds the client's certificate to each of their requests.

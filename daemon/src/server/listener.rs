@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use axum::Router;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
-use hyper_util::rt::TokioTimer;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use super::admission::Admission;
 use super::certificate::TlsAdmission;
+use crate::admission::{self, Admission};
 use crate::error::Failure;
 use crate::tls::TlsFiles;
 
@@ -25,12 +24,6 @@ pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
 
 /// How long requests in flight may take when the daemon stops.
 const DRAIN: Duration = Duration::from_secs(15);
-/// How long a connection may take for the head of a request; between two requests it may be idle
-/// for as long.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// Most bytes of a request's head.
-const MAX_HEAD: usize = 64 << 10;
-
 /// What a listener serves, to whom.
 pub(super) struct Serve {
     /// Named when the listener fails.
@@ -51,11 +44,7 @@ impl Serve {
         let unusable = |e: std::io::Error| Failure::new(e.to_string(), "check --listen");
         let listener = self.listener.into_std().map_err(unusable)?;
         let mut server = axum_server::from_tcp(listener).map_err(unusable)?;
-        let builder = server.http_builder();
-        let mut http1 = builder.http1();
-        http1.timer(TokioTimer::new());
-        http1.header_read_timeout(HEAD_TIMEOUT);
-        http1.max_buf_size(MAX_HEAD);
+        admission::bound_heads(&mut server);
         let handle = axum_server::Handle::new();
         let server = server.handle(handle.clone());
         let what = self.what;

@@ -1,7 +1,6 @@
 //! Start and stop of a daemon: check everything, serve; then stop accepting, finish what runs,
 //! commit, and leave the fleet.
 
-mod admission;
 mod certificate;
 mod listener;
 mod prepare;
@@ -16,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::admission::Admission;
 use crate::checks;
 use crate::config::{Role, Settings};
 use crate::error::{Failure, FailureKind};
@@ -26,7 +26,6 @@ use crate::telemetry;
 use crate::tls::TlsFiles;
 use crate::usecases::App;
 use crate::workers::Fleet;
-use admission::Admission;
 use listener::Serve;
 
 /// Connections to the listener of metrics.
@@ -127,7 +126,7 @@ async fn serve(
                 app.settings.max_connections as usize,
             )
             .behind(&app.settings.trusted_proxies)
-            .keeping_room_for(&app.known_sources),
+            .keeping_room_for(Arc::clone(&app.known_sources) as _),
             router,
             tls: TlsFiles::of(&app.settings),
         };

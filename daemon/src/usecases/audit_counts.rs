@@ -13,8 +13,8 @@ use super::actor::Actor;
 use super::app::App;
 use super::audit;
 use super::error::Code;
-use super::known_sources::source;
 use crate::clock::{instant, now};
+use crate::source::source;
 
 /// How often the same act is written.
 const EVERY: Duration = Duration::from_mins(1);

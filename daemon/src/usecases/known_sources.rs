@@ -2,25 +2,17 @@
 //! that callers without a key cannot take all of them.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::clock::{instant, since};
+use crate::source::{Known, source};
 
 /// How long a source is known.
 const FOR: Duration = Duration::from_hours(1);
 /// Most sources that are known at a time.
 const MAX: usize = 10_000;
-
-/// What counts as one client: an address of IPv4, or a network of IPv6, of which one customer of a
-/// provider has at least a /64.
-pub fn source(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => v4.into(),
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
-    }
-}
 
 /// Sources of requests that were authenticated.
 #[derive(Debug, Default)]
@@ -40,13 +32,14 @@ impl KnownSources {
         all.insert(address, instant());
     }
 
-    /// Whether a source is known.
-    pub fn has(&self, source: IpAddr) -> bool {
-        self.all().get(&source).is_some_and(|at| since(*at) < FOR)
-    }
-
     fn all(&self) -> MutexGuard<'_, HashMap<IpAddr, Instant>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known for KnownSources {
+    fn has(&self, source: IpAddr) -> bool {
+        self.all().get(&source).is_some_and(|at| since(*at) < FOR)
     }
 }
 
@@ -56,13 +49,6 @@ mod tests {
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
-    }
-
-    #[test]
-    fn a_customer_of_a_provider_is_one_source() {
-        assert_eq!(source(ip("2001:db8:0:1::7")), ip("2001:db8:0:1::"));
-        assert_ne!(source(ip("2001:db8:0:2::7")), ip("2001:db8:0:1::"));
-        assert_eq!(source(ip("::ffff:192.0.2.1")), ip("192.0.2.1"));
     }
 
     #[test]

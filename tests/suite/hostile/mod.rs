@@ -1,6 +1,7 @@
 //! What one tenant may try, with its own keys, against a running daemon. A watchdog sees to it that
 //! memory stays bounded and that another tenant is served meanwhile.
 
+mod agent;
 mod answers;
 mod audit;
 mod bodies;

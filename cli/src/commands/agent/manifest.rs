@@ -171,7 +171,11 @@ fn policy() -> Value {
         "spec": {
             "podSelector": {"matchLabels": {"app.kubernetes.io/part-of": "kgrca"}},
             "policyTypes": ["Ingress", "Egress"],
-            "ingress": [{"ports": [{"port": "alerts", "protocol": "TCP"}]}],
+            // The node's probes are always let in.
+            "ingress": [{
+                "from": [{"namespaceSelector": {}}],
+                "ports": [{"port": "alerts", "protocol": "TCP"}],
+            }],
             "egress": [{"ports": [
                 {"port": 53, "protocol": "UDP"},
                 {"port": 1, "endPort": 65535, "protocol": "TCP"},

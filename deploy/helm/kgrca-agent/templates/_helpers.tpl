@@ -34,6 +34,9 @@ env:
   - {name: KGRCA_LOG_FORMAT, value: json}
   - {name: MIMALLOC_ARENA_EAGER_COMMIT, value: "0"}
   - {name: MIMALLOC_PURGE_DELAY, value: "0"}
+  {{- if .root.Values.openMetrics }}
+  - {name: KGRCA_OPEN_METRICS, value: "true"}
+  {{- end }}
   {{- if .root.Values.ca }}
   - {name: KGRCA_CA_FILE, value: /etc/kgrca-ca/ca.crt}
   {{- end }}

@@ -3,6 +3,8 @@
 //! clients are behind one. A connection that is refused gets an answer that
 //! says so, while there is room for that, and otherwise none.
 
+mod local;
+
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -15,7 +17,9 @@ use std::time::Duration;
 use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum_server::Server;
 use axum_server::accept::Accept;
+use hyper_util::rt::TokioTimer;
 use kgrca_core::tenancy::Network;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -24,32 +28,48 @@ use tokio_io_timeout::TimeoutStream;
 use tower_service::Service;
 
 use crate::budget::{Budget, Share};
-use crate::usecases::known_sources::{KnownSources, source};
+use crate::source::{Known, source};
+pub use local::is_local;
 
 /// A client that takes nothing of an answer for so long is gone.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a connection may take for its first head, with the handshake of TLS. Those of proxies
 /// may wait for a client.
 const FIRST_HEAD: Duration = Duration::from_secs(5);
+/// How long a connection may take for the head of a request; between two requests it may be idle
+/// for as long.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// Most bytes of a request's head.
+const MAX_HEAD: usize = 64 << 10;
 /// Which part of all connections is kept for addresses that sent a valid key lately.
+#[cfg(feature = "server")]
 const KEPT: usize = 4;
 /// Connections beyond the limits that are answered, and not only closed.
 const REFUSALS_PER_ADDRESS: usize = 16;
 const REFUSALS: usize = 256;
 
+/// Bounds the heads of requests, in time and size.
+pub fn bound_heads(server: &mut Server<SocketAddr>) {
+    let mut http1 = server.http_builder().http1();
+    http1.timer(TokioTimer::new());
+    http1.header_read_timeout(HEAD_TIMEOUT);
+    http1.max_buf_size(MAX_HEAD);
+}
+
 /// Admits connections.
 #[derive(Clone, Debug)]
-pub(super) struct Admission {
+pub struct Admission {
     connections: Budget<SocketAddr>,
     /// Those of addresses that sent no valid key lately.
     strangers: Budget<()>,
     refusals: Budget<SocketAddr>,
     proxies: Arc<[Network]>,
-    known: Option<Arc<KnownSources>>,
+    known: Option<Arc<dyn Known>>,
 }
 
 impl Admission {
-    pub(super) fn new(per_address: usize, total: usize) -> Self {
+    /// So many connections of one address, and so many in all.
+    pub fn new(per_address: usize, total: usize) -> Self {
         Self {
             connections: Budget::new(per_address, total),
             strangers: Budget::new(total, total),
@@ -60,16 +80,20 @@ impl Admission {
     }
 
     /// Keeps a part of the connections for known sources.
-    pub(super) fn keeping_room_for(mut self, known: &Arc<KnownSources>) -> Self {
+    #[must_use]
+    #[cfg(feature = "server")]
+    pub fn keeping_room_for(mut self, known: Arc<dyn Known>) -> Self {
         let total = self.strangers.total();
         let others = total - total / KEPT;
         self.strangers = Budget::new(others, others);
-        self.known = Some(Arc::clone(known));
+        self.known = Some(known);
         self
     }
 
     /// Trusts proxies in these networks.
-    pub(super) fn behind(mut self, proxies: &[Network]) -> Self {
+    #[must_use]
+    #[cfg(feature = "server")]
+    pub fn behind(mut self, proxies: &[Network]) -> Self {
         self.proxies = proxies.into();
         self
     }
@@ -152,7 +176,7 @@ impl<S> Accept<TcpStream, S> for Admission {
 
 /// An admitted connection, which counts until it is closed.
 #[derive(Debug)]
-pub(super) struct Admitted {
+pub struct Admitted {
     stream: Pin<Box<TimeoutStream<TcpStream>>>,
     /// Until when the first head must have arrived.
     first_head: Option<Pin<Box<Sleep>>>,
@@ -226,7 +250,7 @@ impl AsyncWrite for Admitted {
 
 /// The service of one connection, which answers 503 on connections beyond the limits.
 #[derive(Clone, Debug)]
-pub(super) struct Refusing<S> {
+pub struct Refusing<S> {
     service: S,
     is_refused: bool,
     has_head: Arc<AtomicBool>,
@@ -259,9 +283,11 @@ where
     }
 }
 
+#[cfg(feature = "server")]
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::usecases::known_sources::KnownSources;
 
     fn peer(address: &str) -> SocketAddr {
         SocketAddr::new(address.parse().unwrap(), 5)
@@ -270,7 +296,7 @@ mod tests {
     #[test]
     fn strangers_leave_room_for_those_who_sent_a_valid_key() {
         let known = Arc::new(KnownSources::default());
-        let admission = Admission::new(2, 8).keeping_room_for(&known);
+        let admission = Admission::new(2, 8).keeping_room_for(known.clone());
         let mut places = Vec::new();
         for i in 0..20 {
             places.extend(admission.place(peer(&format!("192.0.2.{i}"))));
@@ -300,7 +326,7 @@ mod tests {
     fn each_connection_of_a_proxy_is_another() {
         let proxies = [Network::parse("192.0.2.0/24").unwrap()];
         let known = Arc::new(KnownSources::default());
-        let admission = Admission::new(1, 4).keeping_room_for(&known);
+        let admission = Admission::new(1, 4).keeping_room_for(known.clone());
         let admission = admission.behind(&proxies);
         let place = |port: u16| {
             let peer = SocketAddr::new("192.0.2.1".parse().unwrap(), port);
