@@ -8,7 +8,7 @@ use kgrca_core::storage::{self, UsageCounts};
 use kgrca_core::tenancy::TenantId;
 
 use super::audit_counts::AuditCounts;
-use super::authentication::KeyCache;
+use super::authentication::{Guesses, KeyCache};
 use super::budgets::Budgets;
 use super::cluster_quota::ClusterQuota;
 use super::ingest::{DiskShare, HashKeys, StorageQuota};
@@ -55,6 +55,8 @@ pub struct App {
     pub store_report: StoreReport,
     /// Where requests with valid keys come from.
     pub known_sources: Arc<KnownSources>,
+    /// Keys that did not exist.
+    pub guesses: Guesses,
     /// What requests may hold at a time.
     pub budgets: Budgets,
     /// API usage that is not written yet.
@@ -92,6 +94,7 @@ impl App {
             tenancy,
             store_report: StoreReport::default(),
             known_sources: Arc::default(),
+            guesses: Guesses::default(),
             pending_usage: PendingUsage::default(),
         }
     }

@@ -1,16 +1,16 @@
 //! From an API key to an actor, and how many calls an actor may make.
 
-use std::collections::HashMap;
+mod guesses;
+mod key_cache;
+
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use kgrca_core::billing;
 use kgrca_core::billing::Metric;
-use kgrca_core::model::Time;
 use kgrca_core::model::time::MINUTE;
 use kgrca_core::storage::{Taken, Window};
-use kgrca_core::tenancy::{ApiKey, KeyText, Network, Scope, Tenant, TenantId, TenantState};
+use kgrca_core::tenancy::{ApiKey, KeyText, Scope, Tenant, TenantId, TenantState};
 
 use super::actor::{Actor, Grant, Identity, KeyHash, Reach, Request};
 use super::app::App;
@@ -18,79 +18,10 @@ use super::audit_counts::{Act, FAILED_LOGIN};
 use super::error::{Error, Result};
 use super::key_limits::Bounds;
 use crate::api_key;
-use crate::clock::{instant, now, since};
-
-/// How long a key is used without asking the store again: the bound on how late a revocation takes
-/// effect.
-const CACHE_TTL: Duration = Duration::from_secs(2);
-/// How many keys are cached at most.
-const MAX_CACHED: usize = 10_000;
-
-/// What a key stands for.
-#[derive(Debug)]
-struct Credentials {
-    identity: Identity,
-    /// `None` for a tenant whose plan is not in plans.yaml.
-    reach: Option<Reach>,
-    scopes: Vec<Scope>,
-    /// The tenant's state; `None` for the operator's keys.
-    tenant_state: Option<TenantState>,
-    /// Where it can be used from; empty for everywhere.
-    networks: Vec<Network>,
-    /// The only cluster that it can send for.
-    cluster: Option<String>,
-    /// SHA-256 of the client certificate that it can be used with.
-    certificate: Option<String>,
-    /// When it expires: a cached key must not work for longer.
-    expires_at: Option<Time>,
-}
-
-/// What is known of the hash of a key.
-#[derive(Clone, Debug)]
-enum Known {
-    /// No key has it.
-    Nothing,
-    /// It was revoked, or has expired.
-    Ended(Arc<EndedKey>),
-    /// It works.
-    Working(Arc<Credentials>),
-}
-
-/// A key that does not work any more.
-#[derive(Debug)]
-struct EndedKey {
-    key_id: String,
-    client_id: Option<String>,
-}
-
-/// Recently used keys, by the hash of the key.
-#[derive(Debug, Default)]
-pub struct KeyCache(Mutex<HashMap<String, (Instant, Known)>>);
-
-impl KeyCache {
-    /// `None` when the store must be asked.
-    fn get(&self, hash: &str) -> Option<Known> {
-        let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (read_at, known) = cache.get(hash)?;
-        (since(*read_at) < CACHE_TTL).then(|| known.clone())
-    }
-
-    fn put(&self, hash: String, known: Known) {
-        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if cache.len() >= MAX_CACHED {
-            cache.clear();
-        }
-        cache.insert(hash, (instant(), known));
-    }
-
-    /// Drops all entries, after keys or tenants were changed by this daemon.
-    pub fn clear(&self) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
-    }
-}
+use crate::clock::now;
+pub use guesses::Guesses;
+pub use key_cache::KeyCache;
+use key_cache::{Credentials, EndedKey, Known};
 
 /// The actor behind an API key.
 ///
@@ -111,7 +42,7 @@ pub async fn authenticate(app: &App, secret: Option<&str>, request: Request) -> 
         .hint("copy the key again, to its last character"));
     }
     let hash = api_key::hash(secret);
-    let credentials = match known(app, &hash).await? {
+    let credentials = match known(app, &hash, request.address).await? {
         Known::Working(credentials) => credentials,
         Known::Nothing => {
             note_failure(app, &request, &text, "an unknown key");
@@ -157,7 +88,7 @@ pub async fn check_again(app: &App, actor: &Actor) -> Result<()> {
     let Some(hash) = &actor.key_hash else {
         return Ok(());
     };
-    match known(app, &hash.0).await? {
+    match known(app, &hash.0, actor.address).await? {
         Known::Working(credentials) => check_served(credentials.tenant_state),
         Known::Nothing => Err(does_not_work()),
         Known::Ended(ended) => {
@@ -168,10 +99,11 @@ pub async fn check_again(app: &App, actor: &Actor) -> Result<()> {
 }
 
 /// What is known of a key's hash, from the cache or the store.
-async fn known(app: &App, hash: &str) -> Result<Known> {
+async fn known(app: &App, hash: &str, address: Option<IpAddr>) -> Result<Known> {
     let known = match app.keys.get(hash) {
         Some(known) => known,
-        None => look_up(app, hash.to_owned()).await?,
+        None if app.keys.is_familiar(hash) => look_up(app, hash.to_owned()).await?,
+        None => look_for_stranger(app, hash, address).await?,
     };
     Ok(match known {
         Known::Working(key) if key.expires_at.is_some_and(|at| at <= now()) => {
@@ -179,6 +111,16 @@ async fn known(app: &App, hash: &str) -> Result<Known> {
         }
         known => known,
     })
+}
+
+/// Looks for a key that was not used lately, and may be a guess.
+async fn look_for_stranger(app: &App, hash: &str, address: Option<IpAddr>) -> Result<Known> {
+    let _place = app.guesses.begin(address).await?;
+    let known = look_up(app, hash.to_owned()).await?;
+    if matches!(known, Known::Nothing) {
+        app.guesses.was_wrong(address);
+    }
+    Ok(known)
 }
 
 /// Counts a login with a key that does not exist. The chain is that of the tenant that the key
@@ -255,7 +197,7 @@ pub async fn may_still(app: &App, actor: &Actor, scope: Scope) -> Result<bool> {
     let Some(hash) = &actor.key_hash else {
         return Ok(true);
     };
-    Ok(match known(app, &hash.0).await? {
+    Ok(match known(app, &hash.0, actor.address).await? {
         Known::Working(key) => {
             key.scopes.contains(&scope) && check_served(key.tenant_state).is_ok()
         }
@@ -278,6 +220,7 @@ fn check_served(state: Option<TenantState>) -> Result<()> {
 }
 
 async fn look_up(app: &App, hash: String) -> Result<Known> {
+    let edition = app.keys.edition();
     let known = match app.stores.meta.key_by_hash(&hash).await? {
         None => Known::Nothing,
         Some(key) if key.holds(now()) => match credentials(app, key).await? {
@@ -289,7 +232,7 @@ async fn look_up(app: &App, hash: String) -> Result<Known> {
             client_id: key.client_id,
         })),
     };
-    app.keys.put(hash, known.clone());
+    app.keys.put(hash, known.clone(), edition);
     Ok(known)
 }
 
