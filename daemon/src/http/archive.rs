@@ -8,7 +8,8 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use kgrca_core::api::{CreatedTenant, Imported, NewTenant};
-use kgrca_core::tenancy::Saga;
+use kgrca_core::storage::{self, ErrorKind};
+use kgrca_core::tenancy::{Saga, Scope};
 use serde::Deserialize;
 use tokio_stream::wrappers::ReceiverStream;
 use utoipa::IntoParams;
@@ -16,13 +17,17 @@ use utoipa::IntoParams;
 use super::auth::{Caller, Operator};
 use super::body::{JsonBody, RawBody};
 use super::error::{ApiError, ApiErrors};
+use super::guarded::Guarded;
 use super::header_text;
-use crate::usecases::App;
 use crate::usecases::archive::{self, Rows};
+use crate::usecases::{Actor, App};
 
-fn ndjson(rows: Rows) -> Response {
+fn ndjson(rows: Rows, app: &Arc<App>, actor: &Actor) -> Response {
     let headers = [(header::CONTENT_TYPE, "application/x-ndjson")];
-    (headers, Body::from_stream(ReceiverStream::new(rows))).into_response()
+    let revoked = storage::Error::new(ErrorKind::Refused, "the key of the export was revoked");
+    let rows = ReceiverStream::new(rows);
+    let rows = Guarded::new(rows, Some(Err(revoked)), (app, actor), Scope::Admin);
+    (headers, Body::from_stream(rows)).into_response()
 }
 
 /// A tenant and a part of it in the path.
@@ -74,7 +79,7 @@ pub async fn export(
     Path(path): Path<ExportPath>,
 ) -> Result<Response, ApiError> {
     let rows = archive::export(&app, &caller, &path.id, &path.part).await?;
-    Ok(ndjson(rows))
+    Ok(ndjson(rows, &app, &caller))
 }
 
 /// Starts importing a tenant from another installation.
@@ -148,7 +153,7 @@ pub async fn check(
     Path(path): Path<ImportPartPath>,
 ) -> Result<Response, ApiError> {
     let rows = archive::loaded(&app, &caller, &path.id, &path.part).await?;
-    Ok(ndjson(rows))
+    Ok(ndjson(rows, &app, &caller))
 }
 
 /// Completes an import: the tenant gets its first key, which is shown only here, and is served.

@@ -9,11 +9,13 @@ use axum::http::HeaderMap;
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive, KeepAliveStream};
 use kgrca_core::storage::TransitionRow;
+use kgrca_core::tenancy::Scope;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::auth::{Caller, Read};
 use super::error::{ApiError, ApiErrors};
+use super::guarded::Guarded;
 use crate::usecases::budgets::Held;
 use crate::usecases::incident_feed::{self, IncidentFeed};
 use crate::usecases::{App, Error, Result};
@@ -21,7 +23,7 @@ use crate::usecases::{App, Error, Result};
 /// How often an idle connection carries a comment, so that proxies keep it open.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-type Events = Sse<KeepAliveStream<ReceiverStream<Result<Event, Infallible>>>>;
+type Events = Sse<KeepAliveStream<Guarded<ReceiverStream<Result<Event, Infallible>>>>>;
 
 /// Follows the transitions of all incidents. `Last-Event-ID` resumes without gaps.
 #[utoipa::path(
@@ -47,7 +49,9 @@ pub async fn stream(
     let feed = incident_feed::follow(&app, &caller, last_event_id(&headers)?).await?;
     let (sender, receiver) = mpsc::channel(64);
     tokio::spawn(forward(feed, sender));
-    Ok(Sse::new(ReceiverStream::new(receiver)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+    let events = ReceiverStream::new(receiver);
+    let events = Guarded::new(events, None, (&app, &caller), Scope::Read);
+    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 
 fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>> {
@@ -69,13 +73,10 @@ async fn forward(mut feed: IncidentFeed, sender: mpsc::Sender<Result<Event, Infa
             page = feed.next() => page,
             () = sender.closed() => return,
         };
-        for row in page.iter().flatten() {
+        for row in &page {
             if sender.send(Ok(event(row))).await.is_err() {
                 return;
             }
-        }
-        if page.is_none() {
-            return;
         }
     }
 }

@@ -18,6 +18,7 @@ mod dlq;
 mod encryption;
 mod error;
 mod graph;
+mod guarded;
 mod headers;
 mod held;
 mod incident_feed;

@@ -5,6 +5,7 @@ mod key_cache;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kgrca_core::billing;
 use kgrca_core::billing::Metric;
@@ -18,7 +19,7 @@ use super::audit_counts::{Act, FAILED_LOGIN};
 use super::error::{Error, Result};
 use super::key_limits::Bounds;
 use crate::api_key;
-use crate::clock::now;
+use crate::clock::{now, sleep};
 pub use guesses::Guesses;
 pub use key_cache::KeyCache;
 use key_cache::{Credentials, EndedKey, Known};
@@ -193,7 +194,7 @@ fn check_origin(app: &App, key: &Credentials, request: &Request) -> Result<()> {
 ///
 /// # Errors
 /// When the store does not answer.
-pub async fn may_still(app: &App, actor: &Actor, scope: Scope) -> Result<bool> {
+async fn may_still(app: &App, actor: &Actor, scope: Scope) -> Result<bool> {
     let Some(hash) = &actor.key_hash else {
         return Ok(true);
     };
@@ -203,6 +204,20 @@ pub async fn may_still(app: &App, actor: &Actor, scope: Scope) -> Result<bool> {
         }
         Known::Nothing | Known::Ended(_) => false,
     })
+}
+
+/// How often the key of whoever follows a stream is checked.
+const RECHECK: Duration = Duration::from_secs(2);
+
+/// Completes when an actor may no longer have what it follows: its key was revoked, or its tenant
+/// is not served. A store that does not answer is no reason.
+pub async fn revoked(app: &App, actor: &Actor, scope: Scope) {
+    loop {
+        sleep(RECHECK).await;
+        if matches!(may_still(app, actor, scope).await, Ok(false)) {
+            return;
+        }
+    }
 }
 
 fn check_served(state: Option<TenantState>) -> Result<()> {

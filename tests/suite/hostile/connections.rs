@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use kgrca_tests::Server;
 use kgrca_tests::server::Tenant;
 use reqwest::Method;
+use serde_json::{Value, json};
 
 use super::Watchdog;
 
@@ -266,4 +267,62 @@ async fn streams_are_limited_and_end_with_their_key() {
     }
     let took = started.elapsed();
     assert!(took < Duration::from_secs(5), "they ended after {took:?}");
+}
+
+/// Opens a stream of events or rows and reads only its head.
+fn follow_unread(server: &Server, key: &str, path: &str) -> TcpStream {
+    let mut stream = connect(server);
+    let head =
+        format!("GET {path} HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\nConnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut start = [0; 15];
+    stream.read_exact(&mut start).unwrap();
+    assert_eq!(&start, b"HTTP/1.1 200 OK");
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_ends_soon_after_its_key_was_revoked() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("acme", "enterprise").await;
+    // More than fits into the buffers of a connection.
+    let message = "x".repeat(4000);
+    let log = |n: usize| {
+        json!({"cluster": "c", "severity": "ERROR", "message": message,
+        "pod_namespace": "n", "pod_name": format!("p{n}")})
+    };
+    for batch in 0..4 {
+        let lines = (batch * 1500..(batch + 1) * 1500).map(|n| log(n).to_string());
+        let lines = lines.collect::<Vec<_>>().join("\n");
+        server.ingest(&tenant, "logs", lines.into_bytes()).await;
+    }
+    let operator = Some(server.operator.as_str());
+    let keys = "/api/v1/admin/keys";
+    let body = Some(
+        json!({"role": "admin", "name": "second"})
+            .to_string()
+            .into_bytes(),
+    );
+    let second: Value = server
+        .call(Method::POST, keys, operator, body)
+        .await
+        .json()
+        .await
+        .unwrap();
+    let path = format!("/api/v1/admin/clients/{}/export/records", tenant.id);
+    let key = second["api_key"].as_str().unwrap();
+    let mut export = follow_unread(&server, key, &path);
+    let path = format!("{keys}/{}", second["key_id"].as_str().unwrap());
+    let revoked = server.call(Method::DELETE, &path, operator, None).await;
+    assert_eq!(revoked.status(), 204);
+    // Longer than between two checks of the key, in which the export is not read.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let mut rest = Vec::new();
+    let end = tokio::task::block_in_place(|| export.read_to_end(&mut rest));
+    assert!(
+        !rest.ends_with(b"\r\n0\r\n\r\n"),
+        "the export was completed: {end:?}"
+    );
+    assert!(rest.len() < 20 << 20, "{} bytes were sent", rest.len());
 }
