@@ -11,7 +11,7 @@ use super::audit_counts::AuditCounts;
 use super::authentication::{Guesses, KeyCache};
 use super::budgets::Budgets;
 use super::cluster_quota::ClusterQuota;
-use super::ingest::{DiskShare, HashKeys, StorageQuota};
+use super::ingest::{DiskShare, HashKeys, Repeats, StorageQuota};
 use super::key_uses::KeyUses;
 use super::known_sources::KnownSources;
 use super::query::RunningQueries;
@@ -57,6 +57,8 @@ pub struct App {
     pub known_sources: Arc<KnownSources>,
     /// Keys that did not exist.
     pub guesses: Guesses,
+    /// Idempotency keys since they were last trimmed.
+    pub repeats: Repeats,
     /// What requests may hold at a time.
     pub budgets: Budgets,
     /// API usage that is not written yet.
@@ -95,6 +97,7 @@ impl App {
             store_report: StoreReport::default(),
             known_sources: Arc::default(),
             guesses: Guesses::default(),
+            repeats: Repeats::default(),
             pending_usage: PendingUsage::default(),
         }
     }

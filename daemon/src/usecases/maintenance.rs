@@ -9,11 +9,9 @@ use kgrca_core::tenancy::{Scope, TenantId};
 use super::actor::Actor;
 use super::app::App;
 use super::error::Result;
+use super::ingest::kept_repeats;
 use super::tenants;
 use crate::clock::now;
-
-/// How many idempotency keys of a tenant are kept.
-const MAX_REPEATS: u64 = 1_000_000;
 
 /// Applies retention to the log and graph of the actor's tenant, and records its storage of the
 /// day. Returns the bytes stored; `None` while its records are not processed.
@@ -30,7 +28,8 @@ pub async fn maintain(app: &App, actor: &Actor) -> Result<Option<i64>> {
     {
         return Ok(None);
     }
-    let trimmed = app.stores.meta.trim_repeats(tenant.id, MAX_REPEATS).await;
+    let keep = kept_repeats(tenant.plan);
+    let trimmed = app.stores.meta.trim_repeats(tenant.id, keep).await;
     let retention = i64::from(tenant.plan.retention_days) * DAY;
     let (log, graph) = (&app.stores.log, &app.stores.graph);
     let meta = &app.stores.meta;

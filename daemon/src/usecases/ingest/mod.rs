@@ -35,6 +35,7 @@ use batch::{Batch, Source};
 pub use disk_share::DiskShare;
 pub use hash_keys::HashKeys;
 use repetition::Repetition;
+pub use repetition::{Repeats, kept as kept_repeats};
 pub use storage_quota::StorageQuota;
 
 /// How many rejected records count as a call.
@@ -47,7 +48,7 @@ pub struct IngestRequest {
     pub kind: String,
     /// The cluster of records that name none.
     pub cluster: Option<String>,
-    /// Makes a repetition harmless: for 24 h the batch is taken in once per key.
+    /// Makes a repetition harmless: for 24 h the batch is taken in once per caller and key.
     pub idempotency_key: Option<String>,
     /// A record, an array of records, or one per line.
     pub body: Bytes,
@@ -81,10 +82,10 @@ pub async fn ingest(app: &App, actor: &Actor, request: IngestRequest) -> Result<
         topic,
         only_cluster: actor.cluster(),
     };
-    let Some(repetition) = Repetition::of(&batch.request) else {
+    let Some(repetition) = Repetition::of(&batch.request, actor.id()) else {
         return take_in(app, tenant, batch).await;
     };
-    if let Some(earlier) = repetition.begin(app, tenant.id).await? {
+    if let Some(earlier) = repetition.begin(app, tenant).await? {
         return Ok(earlier);
     }
     match take_in(app, tenant, batch).await {

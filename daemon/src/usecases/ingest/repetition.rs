@@ -1,6 +1,10 @@
 //! A batch that is sent again under its idempotency key is taken in once.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
 use kgrca_core::api::Ingested;
+use kgrca_core::billing::Plan;
 use kgrca_core::storage::Reserved;
 use kgrca_core::tenancy::{TenantId, hex};
 use serde::{Deserialize, Serialize};
@@ -8,15 +12,48 @@ use sha2::{Digest, Sha256};
 
 use super::IngestRequest;
 use crate::clock::now;
+use crate::usecases::actor::TenantScope;
 use crate::usecases::app::App;
 use crate::usecases::error::{Error, Result};
 
 /// How many rejected records of a batch are listed again when it is repeated.
 const MAX_KEPT: usize = 5;
 
+/// How many idempotency keys of a tenant are kept at most, and of one with a small plan.
+const MAX_REPEATS: u64 = 1_000_000;
+const FEW_REPEATS: u64 = 50_000;
+/// After how many new keys the oldest are removed, as a part of those that are kept.
+const TRIM_AFTER: u64 = 10;
+
+/// How many idempotency keys of a tenant with this plan are kept: five for each event of a day that
+/// the plan has.
+pub fn kept(plan: &Plan) -> u64 {
+    let of_day = plan.events_day.filter(|_| plan.events_are_hard);
+    let kept = of_day.map(|events| events.saturating_mul(5));
+    kept.unwrap_or(MAX_REPEATS).clamp(FEW_REPEATS, MAX_REPEATS)
+}
+
+/// New idempotency keys since the tenant's were last trimmed.
+#[derive(Debug, Default)]
+pub struct Repeats(Mutex<HashMap<TenantId, u64>>);
+
+impl Repeats {
+    /// Counts a new key. Returns whether the oldest must be removed now, between the hourly times.
+    fn are_many(&self, tenant: &TenantId, keep: u64) -> bool {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = all.entry(tenant.clone()).or_default();
+        *count += 1;
+        if *count < keep / TRIM_AFTER {
+            return false;
+        }
+        all.remove(tenant);
+        true
+    }
+}
+
 /// A batch with an idempotency key.
 pub(super) struct Repetition {
-    /// The kind of the records and the caller's key.
+    /// The kind of the records, the caller, and the key that it sent.
     key: String,
     /// SHA-256 of the batch: under one key there is one batch.
     digest: String,
@@ -30,14 +67,15 @@ struct Taken {
 }
 
 impl Repetition {
-    pub(super) fn of(request: &IngestRequest) -> Option<Self> {
+    /// Callers choose their keys without knowing of each other: a key is one of its caller.
+    pub(super) fn of(request: &IngestRequest, caller: &str) -> Option<Self> {
         let key = request.idempotency_key.as_ref()?;
         let mut digest = Sha256::new();
         digest.update(request.cluster.as_deref().unwrap_or_default());
         digest.update([0]);
         digest.update(&request.body);
         Some(Self {
-            key: format!("{}/{key}", request.kind),
+            key: format!("{}/{caller}/{key}", request.kind),
             digest: hex(&digest.finalize()),
         })
     }
@@ -46,9 +84,20 @@ impl Repetition {
     ///
     /// # Errors
     /// `unavailable` while the same batch is being taken in; `conflict` when another one was.
-    pub(super) async fn begin(&self, app: &App, tenant: &TenantId) -> Result<Option<Ingested>> {
-        let earlier = match app.stores.meta.reserve(tenant, &self.key, now()).await? {
-            Reserved::New => return Ok(None),
+    pub(super) async fn begin(
+        &self,
+        app: &App,
+        tenant: TenantScope<'_>,
+    ) -> Result<Option<Ingested>> {
+        let meta = &app.stores.meta;
+        let earlier = match meta.reserve(tenant.id, &self.key, now()).await? {
+            Reserved::New => {
+                let keep = kept(tenant.plan);
+                if app.repeats.are_many(tenant.id, keep) {
+                    meta.trim_repeats(tenant.id, keep).await?;
+                }
+                return Ok(None);
+            }
             // Senders send again what is not available, and drop what is a conflict.
             Reserved::Pending => {
                 return Err(Error::overloaded(
@@ -104,5 +153,38 @@ fn repeated(earlier: Ingested) -> Ingested {
         duplicate: earlier.accepted,
         rejected_count: earlier.rejected_total(),
         rejected: earlier.rejected,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kgrca_core::billing;
+
+    use super::*;
+
+    #[test]
+    fn keys_are_kept_by_plan_and_trimmed_when_many_are_new() {
+        let keep = |plan: &str| kept(billing::find(plan).unwrap());
+        assert_eq!(keep("free"), FEW_REPEATS);
+        assert_eq!(keep("enterprise"), MAX_REPEATS);
+        let repeats = Repeats::default();
+        let tenant = TenantId::parse("client-a-abc123").unwrap();
+        let trims = (0..20_000).filter(|_| repeats.are_many(&tenant, FEW_REPEATS));
+        assert_eq!(trims.count(), 4);
+    }
+
+    #[test]
+    fn a_key_is_one_of_its_caller_and_kind() {
+        let request = |kind: &str| IngestRequest {
+            kind: kind.to_owned(),
+            cluster: None,
+            idempotency_key: Some("1".to_owned()),
+            body: bytes::Bytes::from_static(b"{}"),
+            held: None,
+        };
+        let key = |kind: &str, caller: &str| Repetition::of(&request(kind), caller).unwrap().key;
+        assert_eq!(key("logs", "key-a"), key("logs", "key-a"));
+        assert_ne!(key("logs", "key-a"), key("logs", "key-b"));
+        assert_ne!(key("logs", "key-a"), key("events", "key-a"));
     }
 }
