@@ -61,6 +61,11 @@ const NOT_SHOWN: &[(&str, &str)] = &[
     ),
     (" did not exit", "takes a minute"),
     (" but is not serving yet", "lasts milliseconds"),
+    (
+        "cannot get credentials for context `",
+        "needs a credential plugin that fails later than at the start",
+    ),
+    ("invalid request", "a path that is fixed"),
 ];
 
 /// Runs a command and adds it to a page.
@@ -373,6 +378,46 @@ fn errors_of_clusters_match_the_snapshot() {
     write_kubeconfig(&page, cluster);
     page.answered(install, server());
     page.compare("cluster-errors");
+}
+
+/// Errors of `kgrca analyze` without a file, from an API server of Kubernetes that refuses.
+#[test]
+fn errors_of_a_live_cluster_match_the_snapshot() {
+    let mut page = Page::new();
+    let analyze = "analyze --kubeconfig HOME/kubeconfig -n shop -o name";
+    write_kubeconfig(&page, "http://127.0.0.1:1");
+    page.run(&format!("{analyze} --context nowhere"), &[]);
+    page.run("analyze --kubeconfig HOME/kubeconfig -n ../shop", &[]);
+    page.run(analyze, &[]);
+    let refusing = |code| with("GET /", code, refused(401, "Unauthorized"));
+    let forbidden = || with("GET /", "403 Forbidden", refused(403, "forbidden"));
+    let pods = json!({"kind": "PodList", "metadata": {"resourceVersion": "7"}, "items": []});
+    let watch = "GET /api/v1/namespaces/shop/pods?&watch=true";
+    let unwatchable = vec![
+        with(watch, "403 Forbidden", refused(403, "forbidden")),
+        ok("GET /api/v1/namespaces/shop/pods", pods.to_string()),
+        forbidden(),
+    ];
+    for (line, routes) in [
+        (analyze.to_owned(), vec![refusing("401 Unauthorized")]),
+        (analyze.to_owned(), vec![forbidden()]),
+        (format!("{analyze} --watch"), unwatchable),
+    ] {
+        let cluster = kubeconfig(&page, routes);
+        page.run(&line, &[]);
+        page.text = page.text.replace(&cluster, "CLUSTER");
+    }
+    let config = page.home.0.path().join("kubeconfig");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let unusable = text.replace(r#""user":{}"#, r#""user":{"client-certificate-data":"!"}"#);
+    page.file("kubeconfig", &unusable);
+    page.run(analyze, &[]);
+    page.file(
+        "kubeconfig",
+        &text.replace("current-context", "former-context"),
+    );
+    page.run(analyze, &[]);
+    page.compare("live-errors");
 }
 
 /// Errors of `kgrca up`, with a real daemon.
