@@ -174,7 +174,7 @@ fn of_writer(view: &View<'_>, complaint: &Complaint<'_>) -> Finding {
     );
     let secret = secret.map(|(idx, at)| Evidence {
         at,
-        ..view.state_evidence(idx, "was created anew".to_owned())
+        ..view.state_evidence(idx, "was created again".to_owned())
     });
     view.finding(FaultId::ConfigEnvInvalid, owner, complaint.on, strength)
         .active(strength > Strength::Hint)
