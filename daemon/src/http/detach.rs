@@ -1,5 +1,5 @@
-//! Requests that change something are completed even if the caller disconnects or the time-out
-//! passes: dropping a handler midway would leave a use case half done.
+//! Requests are completed even if the caller disconnects or the time-out passes: dropping a handler
+//! midway would leave a change half done, and would return the turn of a read whose work continues.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,10 +16,13 @@ use tokio_stream::Stream;
 use super::auth::{current_request_id, with_request_id};
 use crate::usecases::budgets::Held;
 
-/// Runs the handler of a request in a task of its own, unless the request only reads. A caller who
-/// disconnects before its body has arrived ends the task, too: nothing has begun then.
+/// What ends with its request: it changes nothing, and takes long.
+const ENDS_WITH_ITS_REQUEST: &str = "/rca/analyze";
+
+/// Runs the handler of a request in a task of its own. A caller who disconnects before its body has
+/// arrived ends the task, too: nothing has begun then.
 pub async fn complete(request: Request, next: Next) -> Response {
-    if request.method().is_safe() {
+    if request.uri().path().ends_with(ENDS_WITH_ITS_REQUEST) {
         return next.run(request).await;
     }
     let progress = Progress::default();

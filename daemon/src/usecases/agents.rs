@@ -1,6 +1,7 @@
 //! Agents in a tenant's clusters: their heartbeats.
 
 use kgrca_core::api::{Agent, AgentStatus, Page};
+use kgrca_core::parse::mask;
 use kgrca_core::storage::{AgentPosition, AgentRow};
 use kgrca_core::tenancy::Scope;
 
@@ -44,10 +45,20 @@ pub async fn heartbeat(app: &App, actor: &Actor, status: AgentStatus) -> Result<
         )));
     }
     let row = AgentRow {
-        status,
+        status: masked(status),
         seen_at: now(),
     };
     Ok(app.stores.meta.put_agent(tenant.id, &row).await?)
+}
+
+/// A status without secrets in its texts, which may come from errors of a URL with a password.
+fn masked(mut status: AgentStatus) -> AgentStatus {
+    let texts = [Some(&mut status.version), status.kubernetes.as_mut()];
+    let texts = texts.into_iter().chain([status.shipping_trouble.as_mut()]);
+    for text in texts.flatten() {
+        *text = mask::line(text).into_owned();
+    }
+    status
 }
 
 /// A page of the tenant's agents, by cluster.

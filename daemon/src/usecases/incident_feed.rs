@@ -23,8 +23,8 @@ pub struct IncidentFeed {
     tenant: TenantId,
     /// The id of the last transition that was returned.
     after: i64,
-    /// Changes when this daemon commits something for the tenant.
-    commits: watch::Receiver<u64>,
+    /// Changes when this daemon commits transitions of the tenant.
+    transitions: watch::Receiver<u64>,
 }
 
 /// Follows the transitions with an id above `after`; without one, those that are yet to come.
@@ -38,7 +38,7 @@ pub async fn follow(app: &Arc<App>, actor: &Actor, after: Option<i64>) -> Result
         None => app.stores.meta.last_transition(&tenant).await?,
     };
     Ok(IncidentFeed {
-        commits: app.fleet.commits(&tenant),
+        transitions: app.fleet.transitions(&tenant),
         app: Arc::clone(app),
         tenant,
         after,
@@ -60,7 +60,7 @@ impl IncidentFeed {
                 Err(e) => tracing::warn!(error = %e, "incident feed: retrying"),
             }
             tokio::select! {
-                _ = self.commits.changed() => {}
+                _ = self.transitions.changed() => {}
                 () = tokio::time::sleep(POLL) => {}
             }
         }

@@ -42,8 +42,10 @@ pub(super) async fn commit_batch(
     let numbers = reserve_numbers(worker, &outcome).await?;
     let by_topic = std::mem::take(&mut outcome.by_topic);
     let oldest = outcome.oldest;
+    let has_transitions = !outcome.transitions.is_empty();
     write(worker, lease, outcome.numbered(&numbers)?, &offsets).await?;
-    worker.commits.add(&worker.partition.tenant);
+    let tenant = &worker.partition.tenant;
+    worker.commits.add(tenant, has_transitions);
     telemetry::BatchCommitted {
         tenant: &worker.partition.tenant,
         by_topic: &by_topic,

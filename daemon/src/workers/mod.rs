@@ -87,18 +87,27 @@ struct Rules {
 
 /// Number of commits of each tenant's workers: what was read before a commit is outdated after it.
 #[derive(Debug, Default)]
-pub struct Commits(Mutex<HashMap<TenantId, watch::Sender<u64>>>);
+pub struct Commits(Mutex<HashMap<TenantId, Counts>>);
+
+/// Commits of a tenant: all, and those with transitions of incidents.
+#[derive(Clone, Debug, Default)]
+struct Counts {
+    all: watch::Sender<u64>,
+    transitions: watch::Sender<u64>,
+}
 
 impl Commits {
-    fn sender(&self, tenant: &TenantId) -> watch::Sender<u64> {
+    fn of(&self, tenant: &TenantId) -> Counts {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.entry(tenant.clone())
-            .or_insert_with(|| watch::channel(0).0)
-            .clone()
+        all.entry(tenant.clone()).or_default().clone()
     }
 
-    fn add(&self, tenant: &TenantId) {
-        self.sender(tenant).send_modify(|n| *n += 1);
+    fn add(&self, tenant: &TenantId, has_transitions: bool) {
+        let counts = self.of(tenant);
+        counts.all.send_modify(|n| *n += 1);
+        if has_transitions {
+            counts.transitions.send_modify(|n| *n += 1);
+        }
     }
 }
 
@@ -256,7 +265,12 @@ impl Fleet {
 
     /// Counts the commits of this daemon for a tenant; can be awaited for the next one.
     pub fn commits(&self, tenant: &TenantId) -> watch::Receiver<u64> {
-        self.commits.sender(tenant).subscribe()
+        self.commits.of(tenant).all.subscribe()
+    }
+
+    /// The same for commits that have transitions of incidents.
+    pub fn transitions(&self, tenant: &TenantId) -> watch::Receiver<u64> {
+        self.commits.of(tenant).transitions.subscribe()
     }
 
     fn loaded_ids(&self) -> Vec<PartitionId> {

@@ -232,6 +232,7 @@ async fn check_day(app: &App, tenant: TenantScope<'_>, topic: Topic, body: &Byte
         return Ok(());
     }
     let body = body.clone();
+    let _processor = app.budgets.processor(tenant.id, body.len()).await?;
     let items = blocking(move || split::records(topic, &body).map(|items| items.len() as u64));
     let items = items.await.map_err(Error::internal)??;
     let events = engine::events_of(topic, items);
