@@ -106,13 +106,15 @@ impl Place<'_> {
             value.is_option = true;
             return Some(value);
         }
-        // `PASSWORD 'x'` of SQL.
-        let is_sql = is_apart
-            && tail.starts_with('\'')
-            && text[self.start..self.end]
-                .to_ascii_lowercase()
-                .ends_with("password");
-        is_sql.then(|| value_at(text, at(tail), self)).flatten()
+        // `PASSWORD 'x'` of SQL, and `password "x"` as programs quote it. A quoted word behind other
+        // names is a name, too: `secret "db" not found`.
+        let name = text[self.start..self.end].to_ascii_lowercase();
+        let is_password = ["password", "passwd", "passphrase"]
+            .iter()
+            .any(|end| name.ends_with(end));
+        let quoted = tail.trim_start_matches('\\');
+        let is_said = is_apart && is_password && quoted.starts_with(['\'', '"']);
+        is_said.then(|| value_at(text, at(tail), self)).flatten()
     }
 
     /// The content of an XML element with this name, or of one that has the name as an attribute.
