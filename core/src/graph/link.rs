@@ -21,8 +21,7 @@ pub(super) fn links_may_differ(old: &Object, new: &Object) -> bool {
 }
 
 /// How many edges a cluster may have per slot. Objects have about ten; selectors that all select the
-/// same pods
-/// would have millions.
+/// same pods would have millions.
 const EDGES_PER_SLOT: usize = 10;
 /// From how many edges of a resource on those that ended are dropped early.
 const MANY: usize = 2048;

@@ -35,7 +35,8 @@ impl Due {
         self.arrived = self.arrived.saturating_add(bytes);
         if self.arrived > SMALL {
             let time = Duration::from_secs_f64(bytes as f64 / RATE);
-            self.at = (now + PAUSE).min(self.at + time);
+            // After a pause of this process, what arrived meanwhile is not late.
+            self.at = (now + PAUSE).min(self.at.max(now) + time);
         }
     }
 

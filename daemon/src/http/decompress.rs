@@ -158,7 +158,7 @@ struct Input<'a> {
 impl BufRead for Input<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         let out = self.out.get();
-        if self.taken > out + out / 64 + OVERHEAD {
+        if self.taken > 2 * out + OVERHEAD {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         if Instant::now() > self.deadline {

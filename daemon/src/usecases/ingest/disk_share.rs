@@ -34,7 +34,7 @@ pub struct DiskShare(Mutex<Known>);
 struct Known {
     space: Option<(Instant, Space)>,
     reported: Option<Instant>,
-    /// What each tenant's log had when it first sent something since the disk is almost full, in
+    /// What each tenant's log had when it first sent something since the disk became almost full, in
     /// bytes.
     before: HashMap<TenantId, u64>,
 }
@@ -62,14 +62,17 @@ impl Space {
 }
 
 /// Whether a batch is refused with so many bytes free of a reserve, of a tenant among so many that
-/// has added so many bytes since. Batches that only delete or end a listing add nothing.
+/// has added so many bytes since. Batches that only delete or end a listing have as much room again:
+/// without them the live state would be wrong.
 fn judge(free: u64, reserve: u64, added: u64, tenants: u64, adds: bool) -> Option<Refused> {
     let last = reserve / LAST_PART;
+    let part = (reserve - last) / tenants.max(1);
+    let most = if adds { part } else { 2 * part };
     if free >= reserve {
         None
     } else if free < last {
         Some(Refused::All)
-    } else if adds && added > (reserve - last) / tenants.max(1) {
+    } else if added > most {
         Some(Refused::Tenant)
     } else {
         None
@@ -175,7 +178,8 @@ mod tests {
         assert_eq!(of(400, 900, true), None, "enough is free");
         assert_eq!(of(399, 100, true), None);
         assert_eq!(of(399, 101, true), Some(Refused::Tenant));
-        assert_eq!(of(399, 101, false), None, "deletions");
+        assert_eq!(of(399, 200, false), None, "deletions");
+        assert_eq!(of(399, 201, false), Some(Refused::Tenant));
         assert_eq!(of(100, 100, true), None);
         assert_eq!(of(99, 0, true), Some(Refused::All));
         assert_eq!(of(99, 0, false), Some(Refused::All));
