@@ -77,7 +77,9 @@ fn conclude(
     };
     let keys = |analysis: &Analysis| analysis.causes.iter().map(key).collect::<BTreeSet<_>>();
     let (old, now) = (keys(earlier), keys(&after));
-    let is_new = |c: &&Cause| c.confidence >= threshold && !old.contains(&key(c));
+    let sure = earlier.causes.iter().filter(|c| c.confidence >= threshold);
+    let sure: BTreeSet<_> = sure.map(key).collect();
+    let is_new = |c: &&Cause| c.confidence >= threshold && !sure.contains(&key(c));
     let new_causes: Vec<Cause> = after.causes.iter().filter(is_new).cloned().collect();
     let gone = old.difference(&now);
     Comparison {

@@ -12,6 +12,8 @@ use crate::model::{Kind, Time};
 const RETENTION: i64 = 24 * 60 * MINUTE;
 /// Most changes that are kept.
 const MAX_CHANGES: usize = 200;
+/// Most changes of one object that are kept.
+const MAX_OF_OBJECT: usize = 10;
 /// Most bytes that they take together: they are saved with each commit.
 const MAX_BYTES: usize = 64 << 10;
 
@@ -35,6 +37,16 @@ impl History {
     pub fn add(&mut self, change: ObjectChange) {
         if self.0.contains(&change) {
             return;
+        }
+        // A status that a controller keeps in an object would displace the changes of all others.
+        let is_same = |other: &ObjectChange| {
+            (&other.kind, &other.namespace, &other.name)
+                == (&change.kind, &change.namespace, &change.name)
+        };
+        if self.0.iter().filter(|other| is_same(other)).count() >= MAX_OF_OBJECT
+            && let Some(oldest) = self.0.iter().position(is_same)
+        {
+            self.0.remove(oldest);
         }
         self.0.push(change);
         let mut bytes: usize = self.0.iter().map(size).sum();

@@ -5,51 +5,29 @@ use serde_json::{Map, Value, json};
 use super::path::{Segment, segments};
 use super::{FieldChange, ObjectChange, Verb};
 
-/// The command that sets one field of an object back, or undoes its creation or deletion. Where the
-/// old value is not kept, or a patch could not name the place, it says what to set back.
+/// The command that sets one field of an object back to the value that it had; empty where that value
+/// is not known exactly, or where a patch could not name the place. What was created is not deleted, and
+/// a roll-out is not undone: others may have come since.
 pub fn reversal(change: &ObjectChange, field: Option<&FieldChange>) -> String {
-    let object = format!("{} {}", resource(&change.kind), change.name);
     let kubectl = match change.namespace.as_str() {
         "" => "kubectl".to_owned(),
         namespace => format!("kubectl -n {namespace}"),
     };
-    match (change.verb, field) {
-        (Verb::Created, _) => format!("{kubectl} delete {object}"),
-        (Verb::Deleted, _) => {
-            format!("{kubectl} apply -f FILE  # {object} was deleted: create it again")
-        }
-        (Verb::Changed, Some(field)) => match patch(&change.kind, field) {
-            Some((kind, patch)) => {
-                let text = patch.to_string().replace('\'', "'\\''");
-                format!("{kubectl} patch {object} --type={kind} -p '{text}'")
-            }
-            None if is_template(change, field) => {
-                format!(
-                    "{kubectl} rollout undo {}/{}",
-                    resource(&change.kind),
-                    change.name
-                )
-            }
-            None => format!("{kubectl} edit {object}  # {}", back(field)),
-        },
-        (Verb::Changed, None) => format!("{kubectl} edit {object}"),
-    }
+    let (Verb::Changed, Some(field)) = (change.verb, field) else {
+        return String::new();
+    };
+    let Some((kind, patch)) = patch(&change.kind, field) else {
+        return String::new();
+    };
+    let object = format!("{} {}", resource(&change.kind), change.name);
+    let text = patch.to_string().replace('\'', "'\\''");
+    format!("{kubectl} patch {object} --type={kind} -p '{text}'")
 }
 
-fn is_template(change: &ObjectChange, field: &FieldChange) -> bool {
-    let has_history = matches!(
-        change.kind.as_str(),
-        "Deployment" | "StatefulSet" | "DaemonSet"
-    );
-    has_history && field.path.starts_with("spec.template")
-}
-
-fn back(field: &FieldChange) -> String {
-    match &field.old {
-        Some(old) if field.has_values() => format!("set {} back to {old}", field.path),
-        None => format!("remove {}", field.path),
-        Some(_) => format!("set {} back to its old value", field.path),
-    }
+/// Whether a value is shown as it is: not masked, hashed, cut, or with other line breaks.
+fn is_exact(shown: &str) -> bool {
+    !["***", "hash:"].iter().any(|mark| shown.contains(mark))
+        && !shown.contains(|c: char| matches!(c, '…' | '⏎') || c.is_control())
 }
 
 /// A kind as kubectl takes it.
@@ -59,7 +37,8 @@ fn resource(kind: &str) -> String {
 
 /// The patch that sets a field back, with its type.
 fn patch(kind: &str, field: &FieldChange) -> Option<(&'static str, Value)> {
-    if !field.has_values() || field.old.as_ref().is_some_and(|old| old.contains('…')) {
+    let is_known = |value: &Option<String>| value.as_deref().map(is_exact).unwrap_or(true);
+    if !field.has_values() || !is_known(&field.old) || !is_known(&field.new) {
         return None;
     }
     let path = segments(&field.path);
@@ -234,33 +213,43 @@ mod tests {
                 Some("ssd"),
                 r#"patch deployment api --type=merge -p '{"spec":{"template":{"spec":{"nodeSelector":{"disk":null}}}}}'"#,
             ),
-            (
-                "ConfigMap",
-                "data[\"app.yaml\"]",
-                Some("changed"),
-                Some("changed"),
-                "edit configmap api  # set data[\"app.yaml\"] back to its old value",
-            ),
-            (
-                "Deployment",
-                "spec.template.spec.containers[api].args",
-                Some("changed"),
-                Some("changed"),
-                "rollout undo deployment/api",
-            ),
-            (
-                "Role",
-                "rules[pods].verbs",
-                Some("[\"get\"]"),
-                Some("[\"list\"]"),
-                "edit role api  # set rules[pods].verbs back to [\"get\"]",
-            ),
         ] {
             let command = command(kind, path, old, new);
             assert_eq!(
                 command.strip_prefix("kubectl -n shop "),
                 Some(expected),
                 "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_exactly_is_not_set_back() {
+        let args = "spec.template.spec.containers[api].args";
+        let env = "spec.template.spec.containers[api].env[URL].value";
+        for (kind, path, old, new) in [
+            ("ConfigMap", "data[\"app.yaml\"]", "changed", "changed"),
+            ("Deployment", args, "changed", "changed"),
+            (
+                "Deployment",
+                args,
+                "[\"--mode=hash:0123456789ab\"]",
+                "[\"--fast\"]",
+            ),
+            (
+                "Deployment",
+                env,
+                "postgres://***@db:5432/shop",
+                "postgres://***@new:5432/shop",
+            ),
+            ("Deployment", env, "a⏎b", "c"),
+            ("Deployment", env, "a…", "c"),
+            ("Role", "rules[pods].verbs", "[\"get\"]", "[\"list\"]"),
+        ] {
+            assert_eq!(
+                command(kind, path, Some(old), Some(new)),
+                "",
+                "{path} {old}"
             );
         }
     }

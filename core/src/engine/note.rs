@@ -52,7 +52,8 @@ impl ClusterState {
     }
 
     /// A cluster that goes on from how it was at a time, without what happened until then.
-    pub fn continuing(name: impl Into<Str>, graph: Graph, known: Time) -> Self {
+    pub fn continuing(name: impl Into<Str>, mut graph: Graph, known: Time) -> Self {
+        graph.begin_again();
         Self {
             name: name.into(),
             graph,
@@ -62,12 +63,14 @@ impl ClusterState {
     }
 
     /// Ends the objects that a state of the cluster does not have, although it has others of their
-    /// kind.
+    /// kind and namespace.
     pub fn end_missing(&mut self, present: &BTreeSet<Alias>, at: Time) {
-        let kinds: BTreeSet<&Kind> = present.iter().map(|alias| &alias.kind).collect();
+        let kind_and_namespace = |alias: &Alias| (alias.kind.clone(), alias.namespace.clone());
+        let seen: BTreeSet<(Kind, Str)> = present.iter().map(kind_and_namespace).collect();
         let live = self.graph.iter().filter(|(_, node)| node.is_live());
-        let missing =
-            live.filter(|(_, node)| kinds.contains(node.kind()) && !present.contains(&node.alias));
+        let missing = live.filter(|(_, node)| {
+            seen.contains(&kind_and_namespace(&node.alias)) && !present.contains(&node.alias)
+        });
         let missing: Vec<Meta> = missing
             .filter_map(|(_, node)| node.object.as_ref().map(|object| object.meta.clone()))
             .collect();

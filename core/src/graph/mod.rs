@@ -185,6 +185,15 @@ impl Graph {
         (self.nodes.len(), self.edges)
     }
 
+    /// Lets what is applied from now on count whatever its time, and inspects all that is there: for
+    /// the second of two states of a cluster.
+    pub fn begin_again(&mut self) {
+        for node in &mut self.nodes {
+            node.updated = Time::default();
+        }
+        self.dirty = self.iter().map(|(idx, _)| idx).collect();
+    }
+
     /// Takes the resources that changed since the last call.
     pub fn take_dirty(&mut self) -> Vec<Idx> {
         let mut dirty = std::mem::take(&mut self.dirty);

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use flatten::{flatten, hash, join, leaf};
+use flatten::{Leaves, flatten, hash, join, leaf};
 
 use super::mask;
 use crate::model::Kind;
@@ -88,9 +88,12 @@ fn fields(meta: &Meta, annotations: Option<&RawValue>, managers: &[Manager], tex
         };
         object.remove("kind");
     }
-    let mut leaves = Vec::new();
-    if meta.kind == Kind::Secret && is_blank(&object) {
-        leaves.extend(last_set(managers).map(|at| (CONTENT.to_owned(), leaf(&at.into()))));
+    let mut leaves = Leaves::default();
+    if meta.kind == Kind::Secret
+        && is_blank(&object)
+        && let Some(at) = last_set(managers)
+    {
+        leaves.push((CONTENT.to_owned(), leaf(&at.into())));
     }
     for (name, value) in &object {
         flatten(&mut name.clone(), name, value, &mut leaves);
@@ -105,7 +108,7 @@ fn fields(meta: &Meta, annotations: Option<&RawValue>, managers: &[Manager], tex
             leaf(&Value::from(&*masked)),
         ));
     }
-    Fields::new(leaves)
+    Fields::new(leaves.into_all())
 }
 
 fn is_set_by_people(meta: &Meta) -> bool {

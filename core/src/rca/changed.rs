@@ -61,8 +61,9 @@ pub(super) fn explaining(case: &Case<'_>, blamed: &Blamed<'_>) -> Option<Change>
     }
     let related = Related::of(case, blamed);
     let rated = candidates.into_iter().flat_map(|change| {
+        let stands = |field: &&FieldChange| !is_back(case.history, change, field);
         let fields = match change.verb {
-            Verb::Changed => change.fields.iter().map(Some).collect(),
+            Verb::Changed => change.fields.iter().filter(stands).map(Some).collect(),
             Verb::Created | Verb::Deleted => vec![None],
         };
         fields.into_iter().map(move |field| (change, field))
@@ -111,6 +112,24 @@ fn is_undone(view: &View<'_>, change: &ObjectChange) -> bool {
         .graph
         .find_live(change.kind(), &change.namespace, &change.name);
     change.verb == Verb::Deleted && is_there.is_some()
+}
+
+/// Whether a field has the value that it had before, or got it back by this change: neither is to be
+/// reversed.
+fn is_back(history: &[ObjectChange], change: &ObjectChange, field: &FieldChange) -> bool {
+    let is_same = |other: &&ObjectChange| {
+        (&other.kind, &other.namespace, &other.name)
+            == (&change.kind, &change.namespace, &change.name)
+    };
+    let others = history.iter().filter(is_same);
+    others.filter(|other| other.at != change.at).any(|other| {
+        let mut fields = other.fields.iter().filter(|f| f.path == field.path);
+        if other.at > change.at {
+            fields.any(|f| f.new == field.old)
+        } else {
+            fields.any(|f| f.old == field.new)
+        }
+    })
 }
 
 fn reference(change: &ObjectChange) -> ResourceRef {

@@ -10,6 +10,9 @@ use crate::detect::{ComponentId, View};
 use crate::graph::Idx;
 use crate::model::Kind;
 
+/// How many bindings are searched for a role: each is decoded for it.
+const MAX_BINDINGS: usize = 200;
+
 /// What is related to a cause: by edges, by its component, or by what was said.
 pub(super) struct Related<'a> {
     view: &'a View<'a>,
@@ -166,6 +169,7 @@ impl<'a> Related<'a> {
         let mut bindings = kinds
             .iter()
             .flat_map(|kind| graph.of_kind(kind))
+            .take(MAX_BINDINGS)
             .filter_map(fields_of);
         bindings.any(|fields| {
             let name = format!("{:?}", change.name);

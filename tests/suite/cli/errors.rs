@@ -121,10 +121,15 @@ fn errors_of_files_and_settings_match_the_snapshot() {
     page.file("case/a.json", "{}");
     page.file("file", "");
     page.file("taken/kgrca", "");
+    page.file("none.json", r#"{"kind": "List", "items": []}"#);
     let record =
         std::fs::read_to_string(repository().join("tests/scenarios/config/key-missing.jsonl"));
     let stored = record.unwrap() + "{\"topic\":\"answer\",\"value\":{}}\n";
     page.run("analyze HOME/empty", &[]);
+    page.run(
+        "analyze --before tests/scenarios/config/key-missing.jsonl --after HOME/none.json",
+        &[],
+    );
     page.run("eval run HOME/case", &[]);
     page.run(
         "eval run tests/scenarios/silent --report md HOME/file/x",

@@ -33,6 +33,11 @@ pub(super) struct States {
 }
 
 pub(super) fn run(env: &Env<'_>, args: &States, options: &Options) -> Result {
+    // A cause that is not listed is not new, nor gone.
+    let options = &Options {
+        top: usize::MAX,
+        ..options.clone()
+    };
     let before = inputs::state(&args.before, options)?;
     let after = inputs::state(&args.after, options)?;
     let name = args
@@ -41,6 +46,10 @@ pub(super) fn run(env: &Env<'_>, args: &States, options: &Options) -> Result {
         .map(|path| label(path))
         .unwrap_or_default();
     let compared = after.compare(before, &name);
+    if compared.after.records.applied == 0 {
+        let message = format!("the state after has no readable objects: {name}");
+        return Err(CliError::failed(message).hint("list its files with `kgrca analyze --sources`"));
+    }
     if let Some(path) = &args.sarif {
         let sarif = serde_json::to_vec_pretty(&report::sarif(&compared));
         write(path, &sarif.map_err(|e| CliError::failed(e.to_string()))?)?;

@@ -10,6 +10,9 @@ use crate::model::object::fields::{CUT, HASH};
 
 /// Most characters of one value; of a longer one, its start and a hash are kept.
 const MAX_VALUE: usize = 400;
+/// Most bytes that the leaves of an object take, and most of one path: what is beyond is not compared.
+const MAX_LEAVES: usize = 64 << 10;
+const MAX_PATH: usize = 400;
 /// Lists whose order matters.
 const ORDERED: [&str; 2] = ["command", "args"];
 /// Lists of objects whose order says nothing.
@@ -22,14 +25,36 @@ pub(super) fn hash(text: &str) -> String {
     )
 }
 
+/// The leaves of an object, of bounded size: a record of a megabyte may have thousands below one long
+/// name, and each has its whole path.
+#[derive(Default)]
+pub(super) struct Leaves {
+    all: Vec<(String, String)>,
+    bytes: usize,
+}
+
+impl Leaves {
+    /// Adds a leaf, if there is room.
+    pub(super) fn push(&mut self, leaf: (String, String)) {
+        let bytes = self.bytes + leaf.0.len() + leaf.1.len();
+        if leaf.0.len() <= MAX_PATH && bytes <= MAX_LEAVES {
+            self.bytes = bytes;
+            self.all.push(leaf);
+        }
+    }
+
+    /// All of them.
+    pub(super) fn into_all(self) -> Vec<(String, String)> {
+        self.all
+    }
+}
+
 /// Adds the leaves of a value; `name` is the last field of the path.
-pub(super) fn flatten(
-    path: &mut String,
-    name: &str,
-    value: &Value,
-    out: &mut Vec<(String, String)>,
-) {
+pub(super) fn flatten(path: &mut String, name: &str, value: &Value, out: &mut Leaves) {
     let length = path.len();
+    if length > MAX_PATH || out.bytes + length > MAX_LEAVES {
+        return;
+    }
     match value {
         Value::Null => {}
         // The schema of a custom resource is larger than all else of a cluster.
@@ -104,7 +129,7 @@ fn keyed<'a>(list: &str, items: &'a [Value]) -> Vec<(String, &'a Value)> {
     };
     let mut seen: BTreeMap<String, u32> = BTreeMap::new();
     let numbered = keys.into_iter().map(|key| {
-        let key = key.replace(['[', ']'], "");
+        let key = key.replace(|c: char| matches!(c, '[' | ']') || c.is_control(), "");
         let count = seen.entry(key.clone()).or_default();
         *count += 1;
         if *count == 1 {
@@ -178,5 +203,24 @@ fn key(list: &str, item: &Value) -> Option<String> {
             Some(format!("{kind}/{}", metric.unwrap_or_default()))
         }
         _ => text("name"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_with_many_fields_below_takes_no_more_than_others() {
+        let fields = (0..3000).map(|i| (format!("k{i}"), Value::from(i)));
+        let inner = Value::Object(fields.collect());
+        for name in ["a".repeat(500_000), "a".repeat(300)] {
+            let object = Value::Object([(name, inner.clone())].into_iter().collect());
+            let mut leaves = Leaves::default();
+            flatten(&mut "spec".to_owned(), "spec", &object, &mut leaves);
+            let all = leaves.into_all();
+            let bytes: usize = all.iter().map(|(path, text)| path.len() + text.len()).sum();
+            assert!(bytes <= MAX_LEAVES, "{bytes}");
+        }
     }
 }

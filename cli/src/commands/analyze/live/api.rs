@@ -194,7 +194,7 @@ fn refusal(error: &kube::Error) -> Refusal {
         .causes
         .join(": ");
     match error {
-        kube::Error::Auth(_) => Refusal::NoCredentials(text),
+        kube::Error::Auth(_) => Refusal::NoCredentials(super::context::without_output(&text)),
         _ => Refusal::Unreachable(text),
     }
 }

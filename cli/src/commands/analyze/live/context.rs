@@ -105,9 +105,23 @@ fn no_kubeconfig(e: &KubeconfigError) -> CliError {
         )
 }
 
+/// The text of an error without the command of a credential plugin, whose environment and output
+/// may have secrets.
+pub(super) fn without_output(text: &str) -> String {
+    match text.find("auth exec command") {
+        Some(at) => format!(
+            "{}the credential plugin of the kubeconfig failed",
+            &text[..at]
+        ),
+        None => text.to_owned(),
+    }
+}
+
 fn unusable(context: &str, e: &dyn std::error::Error) -> CliError {
-    CliError::usage(format!("cannot use context `{context}` of the kubeconfig"))
-        .source(e)
+    let error = CliError::usage(format!("cannot use context `{context}` of the kubeconfig"));
+    let causes = CliError::failed("").source(e).causes.join(": ");
+    error
+        .source(&std::io::Error::other(without_output(&causes)))
         .hint(format!(
             "check it with `kubectl --context {context} get --raw /version`"
         ))
