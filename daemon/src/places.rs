@@ -106,7 +106,7 @@ impl<K: Key> Places<K> {
 }
 
 impl<K: Key> Place<K> {
-    /// Whether somebody without a place waits for one.
+    /// Whether a key without a place waits for one.
     pub fn is_wanted(&self) -> bool {
         *self.without.borrow() > 0
     }

@@ -128,7 +128,7 @@ impl Input {
         Ok(())
     }
 
-    /// Notes an instant at which the cluster was looked at.
+    /// Notes a time at which the cluster was observed.
     pub(super) fn was_alive(&mut self, at: Time) {
         self.heartbeat = self.heartbeat.max(Some(at));
     }

@@ -51,7 +51,7 @@ impl ClusterState {
         self.note(object.and_then(|object| change::deleted(object, at)));
     }
 
-    /// A cluster that goes on from how it was at a time, without what happened until then.
+    /// A cluster that continues from an earlier state, without what happened until then.
     pub fn continuing(name: impl Into<Str>, mut graph: Graph, known: Time) -> Self {
         graph.begin_again();
         Self {

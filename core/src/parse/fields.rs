@@ -134,7 +134,7 @@ fn is_set_by_people(meta: &Meta) -> bool {
     !follows && !is_written
 }
 
-/// The annotations that somebody sets: not those in which controllers keep their own state.
+/// The annotations that people set: not those in which controllers keep their own state.
 fn set_annotations(raw: Option<&RawValue>) -> BTreeMap<String, String> {
     let own = [
         "last-applied-configuration",

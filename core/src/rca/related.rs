@@ -10,7 +10,7 @@ use crate::model::Kind;
 
 /// Most steps between an object and one that changed.
 const MAX_STEPS: usize = 2;
-/// Most objects that are looked at.
+/// Maximum number of objects that are inspected.
 const MAX_OBJECTS: usize = 2000;
 
 /// The objects that are related to some, with the number of steps.

@@ -48,7 +48,7 @@ impl Due {
         timeout_at(self.at.into(), more).await.map_err(|_| {
             let arrived = self.arrived;
             Error::too_slow(format!(
-                "the body arrived too slowly: {arrived} bytes, and no more for some seconds"
+                "the body arrived too slowly: only {arrived} bytes so far"
             ))
         })
     }

@@ -91,7 +91,7 @@ impl<S: Stream + Unpin> Stream for Guarded<S> {
         let next = Pin::new(stream).poll_next(cx);
         match &next {
             Poll::Pending => state.reader = Some(cx.waker().clone()),
-            // The source has ended by itself.
+            // The source has ended.
             Poll::Ready(None) => state.last = None,
             Poll::Ready(Some(_)) => {}
         }

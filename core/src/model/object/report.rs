@@ -48,7 +48,7 @@ pub enum Role {
     Writes,
     /// Has its URL.
     Calls,
-    /// Asks it, and goes on when it does not answer.
+    /// Asks it, and continues when it does not answer.
     Asks,
 }
 

@@ -9,7 +9,7 @@ use crate::storage::{Error, Result};
 
 /// How the name of a file ends that is to replace a segment.
 pub(super) const UNFINISHED: &str = ".compact";
-/// The file that tells what closed segments have.
+/// The file that lists what closed segments have.
 const INDEX: &str = "closed.index";
 
 /// Where the segments of a stream are. Clones are the same folder.

@@ -88,7 +88,7 @@ impl Shared {
         Arc::clone(self.slots().entry(key.clone()).or_default())
     }
 
-    /// Whether a stream is open, so that nobody waits for its files.
+    /// Whether a stream is open, so that no caller waits for its files.
     fn is_open(&self, key: &Key) -> bool {
         let slot = self.slots().get(key).cloned();
         slot.is_some_and(|slot| slot.try_lock().is_ok_and(|slot| slot.is_some()))
