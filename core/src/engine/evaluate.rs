@@ -129,7 +129,8 @@ impl ClusterState {
             });
             let grouped = by_incident(&symptoms, &groups, &update);
             let mut concluded = conclude(&case, &symptoms, inspection);
-            let beyond = beyond_limits(&update, dropped);
+            let lacks_edges = !graph.has_room_for_edges();
+            let beyond = beyond_limits(&update, dropped, lacks_edges);
             concluded.shows_health &= beyond.is_empty();
             concluded.missing_evidence.extend(beyond);
             Evaluation {
@@ -224,7 +225,7 @@ fn conclude(case: &Case<'_>, symptoms: &[Symptom], inspection: Inspection) -> Ev
 }
 
 /// What was dropped, or opened no incident, because there was too much of it.
-fn beyond_limits(update: &Update, dropped: u64) -> Vec<MissingEvidence> {
+fn beyond_limits(update: &Update, dropped: u64, lacks_edges: bool) -> Vec<MissingEvidence> {
     let unopened = update.keys.iter().filter(|key| key.is_none()).count();
     let mut missing = Vec::new();
     if dropped > 0 {
@@ -238,6 +239,13 @@ fn beyond_limits(update: &Update, dropped: u64) -> Vec<MissingEvidence> {
         missing.push(MissingEvidence::new(
             &format!("incidents of {unopened} groups of symptoms: too many incidents are open"),
             "what causes these symptoms",
+            "",
+        ));
+    }
+    if lacks_edges {
+        missing.push(MissingEvidence::new(
+            "which pods some Services select: selectors select too many",
+            "which Services a fault of these pods reaches",
             "",
         ));
     }

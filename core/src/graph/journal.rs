@@ -12,7 +12,12 @@ pub struct Journal {
     pub edges: Vec<EdgeChange>,
     /// Resources whose id changed when their uid became known, with their old id.
     pub renamed: Vec<(String, Idx)>,
+    /// How many edges there were when they were last thinned out.
+    thinned: usize,
 }
+
+/// From how many edges on the journal is thinned out.
+pub(super) const MANY: usize = 200_000;
 
 /// An edge that began or ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,6 +32,29 @@ pub struct EdgeChange {
     pub since: Time,
     /// End of its validity; `None` while it lasts.
     pub until: Option<Time>,
+}
+
+impl EdgeChange {
+    /// Which edge it is.
+    fn key(&self) -> (Idx, Relation, Idx, Time) {
+        (self.from, self.relation, self.to, self.since)
+    }
+}
+
+impl Journal {
+    /// Forgets edges that began and ended since the changes were last taken: history lacks what was
+    /// there for such a short time, where it is more than anything else.
+    fn thin_out(&mut self) {
+        self.edges.sort_by_key(EdgeChange::key);
+        let of_edge = |a: &EdgeChange, b: &EdgeChange| a.key() == b.key();
+        let lasting = self.edges.chunk_by(of_edge).filter_map(|all| match all {
+            [first, .., last] if first.until.is_none() && last.until.is_some() => None,
+            [.., last] => Some(*last),
+            [] => None,
+        });
+        self.edges = lasting.collect();
+        self.thinned = self.edges.len();
+    }
 }
 
 impl Graph {
@@ -63,19 +91,10 @@ impl Graph {
         let mut taken = std::mem::take(&mut **journal);
         taken.resources.sort_unstable();
         taken.resources.dedup();
-        // An edge that began and ended in between is recorded twice: keep its end.
-        taken.edges.sort_unstable_by_key(|e| {
-            (
-                e.from,
-                e.relation,
-                e.to,
-                e.since,
-                std::cmp::Reverse(e.until),
-            )
-        });
-        taken
-            .edges
-            .dedup_by_key(|e| (e.from, e.relation, e.to, e.since));
+        // An edge that began and ended in between is recorded twice: its last record counts.
+        taken.edges.reverse();
+        taken.edges.sort_by_key(EdgeChange::key);
+        taken.edges.dedup_by_key(|e| e.key());
         taken
     }
 
@@ -102,6 +121,9 @@ impl Graph {
                 since,
                 until,
             });
+            if journal.edges.len() > MANY + 2 * journal.thinned {
+                journal.thin_out();
+            }
         }
     }
 

@@ -23,17 +23,15 @@ pub(super) fn links_may_differ(old: &Object, new: &Object) -> bool {
 /// How many edges a cluster may have per slot. Objects have about ten; selectors that all select the
 /// same pods would have millions.
 const EDGES_PER_SLOT: usize = 10;
-/// From how many edges of a resource on those that ended are dropped early.
-const MANY: usize = 2048;
+/// How many edges that ended are kept in a graph: a selector that changes to and fro would collect
+/// them for an hour. Nothing but a new graph store, which gets everything once, misses them.
+const MAX_ENDED: usize = 100_000;
 
 impl Graph {
     /// Adds an edge unless it is valid already; `stated` tells edges of topology records from
     /// derived ones. What selectors select is left out where the cluster has too many edges.
     pub(crate) fn link(&mut self, from: Idx, relation: Relation, to: Idx, at: Time, stated: bool) {
-        let max = self
-            .max_slots
-            .map(|slots| slots.saturating_mul(EDGES_PER_SLOT));
-        if relation == Relation::Selects && !stated && max.is_some_and(|max| self.edges >= max) {
+        if relation == Relation::Selects && !stated && !self.has_room_for_edges() {
             return;
         }
         if self.is_linked(from, relation, to) {
@@ -54,10 +52,15 @@ impl Graph {
             to: None,
             stated,
         });
-        drop_ended(&mut self.nodes[from.0 as usize].out);
-        drop_ended(&mut self.nodes[to.0 as usize].inc);
         self.edges += 1;
         self.note_edge(from, relation, to, at, None);
+    }
+
+    /// Whether what selectors select can be added.
+    pub(crate) fn has_room_for_edges(&self) -> bool {
+        let max = self.max_slots;
+        let max = max.map(|slots| slots.saturating_mul(EDGES_PER_SLOT));
+        !max.is_some_and(|max| self.edges >= max)
     }
 
     /// Whether an edge is valid. The shorter list is searched: a Service may have thousands of pods,
@@ -76,18 +79,52 @@ impl Graph {
 
     /// Ends an edge, if it is valid.
     pub(super) fn unlink(&mut self, from: Idx, relation: Relation, to: Idx, at: Time) {
-        let end = |links: &mut Vec<Link>, other: Idx| {
-            let link = links
-                .iter_mut()
-                .find(|l| l.other == other && l.relation == relation && l.to.is_none())?;
-            link.to = Some(at);
-            Some(link.from)
-        };
-        if let Some(since) = end(&mut self.nodes[from.0 as usize].out, to) {
-            end(&mut self.nodes[to.0 as usize].inc, from);
-            self.edges -= 1;
-            self.note_edge(from, relation, to, since, Some(at));
+        let is_it = |l: &Link| l.other == to && l.relation == relation;
+        self.unlink_all(from, at, is_it);
+    }
+
+    /// Ends all valid edges out of a resource that `is_stale` holds of: in one walk, since a Service
+    /// may have thousands.
+    fn unlink_all(&mut self, from: Idx, at: Time, is_stale: impl Fn(&Link) -> bool) {
+        let mut ended = Vec::new();
+        for link in &mut self.nodes[from.0 as usize].out {
+            if link.to.is_none() && is_stale(link) {
+                link.to = Some(at);
+                ended.push(*link);
+            }
         }
+        for link in ended {
+            let other = &mut self.nodes[link.other.0 as usize].inc;
+            let is_it =
+                |l: &&mut Link| l.other == from && l.relation == link.relation && l.to.is_none();
+            if let Some(mirrored) = other.iter_mut().find(is_it) {
+                mirrored.to = Some(at);
+            }
+            self.edges -= 1;
+            self.ended_edges += 1;
+            self.note_edge(from, link.relation, link.other, link.from, Some(at));
+        }
+        self.bound_ended();
+    }
+
+    /// Drops all edges that ended when they are too many.
+    fn bound_ended(&mut self) {
+        if self.ended_edges <= MAX_ENDED {
+            return;
+        }
+        // Others may have been dropped with their resources.
+        let ended = |links: &[Link]| links.iter().filter(|l| l.to.is_some()).count();
+        self.ended_edges = self.nodes.iter().map(|node| ended(&node.out)).sum();
+        if self.ended_edges <= MAX_ENDED {
+            return;
+        }
+        for node in &mut self.nodes {
+            for links in [&mut node.out, &mut node.inc] {
+                links.retain(|link| link.to.is_none());
+                links.shrink_to(2 * links.len());
+            }
+        }
+        self.ended_edges = 0;
     }
 
     /// Replaces the derived edges of a resource by those of its newest version.
@@ -110,19 +147,11 @@ impl Graph {
             );
         }
         let kept: HashSet<(Relation, Idx)> = targets.iter().copied().collect();
-        let stale: Vec<_> = self
-            .get(idx)
-            .out
-            .iter()
-            .filter(|l| l.to.is_none() && !l.stated && !kept.contains(&(l.relation, l.other)))
-            .map(|l| (l.relation, l.other))
-            .collect();
-        for (relation, other) in stale {
+        self.unlink_all(idx, at, |l| {
             // The edge from an owner follows from the child, and ends with it.
-            if relation != Relation::Controls {
-                self.unlink(idx, relation, other, at);
-            }
-        }
+            let is_own = !l.stated && l.relation != Relation::Controls;
+            is_own && !kept.contains(&(l.relation, l.other))
+        });
         for (relation, other) in targets {
             self.link(idx, relation, other, at, false);
         }
@@ -190,24 +219,15 @@ impl Graph {
     }
 }
 
-/// Drops edges that ended, where a resource has so many that they outweigh the valid ones: a selector
-/// that changes to and fro would collect them for an hour.
-fn drop_ended(links: &mut Vec<Link>) {
-    if links.len() < MANY || !links.len().is_multiple_of(MANY) {
-        return;
-    }
-    let ended = links.iter().filter(|link| link.to.is_some()).count();
-    if ended > links.len() / 2 {
-        links.retain(|link| link.to.is_none());
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::Resource;
     use super::*;
+    use crate::detect::Catalogue;
     use crate::engine::{ClusterState, Limits};
     use crate::model::Topic;
     use crate::parse::{Context, parse};
+    use crate::rca::Weights;
 
     fn apply(state: &mut ClusterState, object: &serde_json::Value) {
         let mut records = Vec::new();
@@ -248,6 +268,10 @@ mod tests {
         }
         let edges = state.graph.edge_count();
         assert!((400..=40_000).contains(&edges), "{edges}");
+        let evaluation =
+            state.evaluate(Time(2_000_000), &Weights::default(), &Catalogue::default());
+        let missing = evaluation.missing_evidence.iter();
+        assert!(missing.filter(|m| m.what.contains("selectors")).count() == 1);
         for i in 400..420 {
             apply(&mut state, &pod(i));
         }
@@ -255,16 +279,50 @@ mod tests {
     }
 
     #[test]
-    fn edges_that_end_again_and_again_are_dropped_early() {
+    fn edges_that_end_again_and_again_fill_neither_the_memory_nor_the_journal() {
         let mut state = ClusterState::new("prod");
-        for i in 0..100 {
+        state.keep_journal();
+        for i in 0..1000 {
             apply(&mut state, &pod(i));
         }
-        for second in 2..202 {
+        for second in 2..300 {
             let app = if second % 2 == 0 { "web" } else { "none" };
             apply(&mut state, &service(0, second, app));
         }
-        let all = state.graph.iter().map(|(_, r)| r.out.len()).max().unwrap();
-        assert!(all <= 2 * MANY, "{all}");
+        let edges = |list: fn(&Resource) -> &Vec<Link>| {
+            let all = state.graph.iter().map(|(_, r)| list(r).len());
+            all.sum::<usize>()
+        };
+        let (out, inc) = (edges(|r| &r.out), edges(|r| &r.inc));
+        assert_eq!(out, inc, "each is stored at both ends");
+        assert!(out <= MAX_ENDED + 1000, "{out}");
+        let journal = state.graph.take_journal().edges.len();
+        assert!(journal <= 2 * super::super::journal::MANY, "{journal}");
+        assert_eq!(state.graph.edge_count(), 0);
+    }
+
+    #[test]
+    fn a_restored_graph_drops_ended_edges_when_the_saved_one_does() {
+        let mut state = ClusterState::new("prod");
+        for i in 0..1000 {
+            apply(&mut state, &pod(i));
+        }
+        let flip = |state: &mut ClusterState, second: usize| {
+            let app = if second % 2 == 0 { "web" } else { "none" };
+            apply(state, &service(0, second, app));
+        };
+        let saved = |graph: &Graph| {
+            let mut bytes = Vec::new();
+            graph.save(&mut bytes).unwrap();
+            bytes
+        };
+        (2..190).for_each(|second| flip(&mut state, second));
+        let mut restored = ClusterState::new("prod");
+        restored.graph = Graph::load(&mut &saved(&state.graph)[..]).unwrap();
+        for second in 190..250 {
+            flip(&mut state, second);
+            flip(&mut restored, second);
+            assert_eq!(saved(&state.graph), saved(&restored.graph), "at {second}");
+        }
     }
 }

@@ -65,6 +65,8 @@ pub struct Graph {
     max_slots: Option<usize>,
     /// Number of valid edges.
     edges: usize,
+    /// Number of edges that ended and are still there, or more.
+    ended_edges: usize,
     /// By how many bytes all objects together exceed [`OBJECT_BYTES`] each.
     excess: u64,
     /// Changes for the graph store, if they are recorded.

@@ -85,7 +85,9 @@ impl Graph {
         if let Some(uid) = self.get(idx).uid.clone() {
             self.by_uid.insert(uid, idx);
         }
-        self.edges += self.out(idx).count();
+        let (all, valid) = (self.get(idx).out.len(), self.out(idx).count());
+        self.edges += valid;
+        self.ended_edges += all - valid;
         let Some(mut object) = self.nodes[idx.0 as usize].object.take() else {
             return;
         };
