@@ -56,6 +56,9 @@ pub(super) struct Outcome {
     arrivals: BTreeMap<Str, Time>,
 }
 
+/// The worker is stopping.
+pub(super) struct Stopped;
+
 /// What becomes of records that are not rejected.
 const APPLIED: &str = "applied";
 const DUPLICATE: &str = "duplicate";
@@ -166,12 +169,16 @@ impl Outcome {
 
 /// Applies a batch. Evaluations are called off once the worker is stopping: the records are
 /// committed, and the next start evaluates the clusters.
+///
+/// # Errors
+/// [`Stopped`] when the worker is stopping before all records are applied: the live state has a
+/// part of them.
 pub(super) fn apply(
     live: &mut Live,
     partition: &Partition,
     batch: &Batch,
     is_stopping: &dyn Fn() -> bool,
-) -> Outcome {
+) -> Result<Outcome, Stopped> {
     let mut outcome = Outcome::default();
     for (topic, records) in &batch.lost {
         outcome.count_many(*topic, LOST, *records);
@@ -179,7 +186,9 @@ pub(super) fn apply(
     if batch.len() > 0 {
         live.limit(batch.allowance.limits);
     }
-    let touched = apply_records(live, partition, batch, &mut outcome);
+    let started = instant();
+    let touched = apply_records(live, partition, batch, &mut outcome, is_stopping)?;
+    live.batches.applied(batch.len(), since(started));
     for cluster in &touched {
         live.evaluations.add(cluster.clone(), instant());
     }
@@ -228,7 +237,7 @@ pub(super) fn apply(
     if due.is_some() {
         live.forget_reports();
     }
-    outcome
+    Ok(outcome)
 }
 
 /// Applies records in the order of time, topic and offset. Returns the clusters they belong to.
@@ -237,11 +246,15 @@ fn apply_records(
     partition: &Partition,
     batch: &Batch,
     outcome: &mut Outcome,
-) -> BTreeSet<Str> {
+    is_stopping: &dyn Fn() -> bool,
+) -> Result<BTreeSet<Str>, Stopped> {
     let mut records = parse_all(partition, batch, outcome, live);
     records.sort_by_key(|r| (r.record.at, r.topic, r.offset));
     let mut touched = BTreeSet::new();
     for Positioned { record, topic, .. } in records {
+        if is_stopping() {
+            return Err(Stopped);
+        }
         let cluster = record.cluster.clone();
         let status = match live.cluster(&cluster).apply(record) {
             Applied::Applied => APPLIED,
@@ -250,7 +263,7 @@ fn apply_records(
         touched.insert(cluster);
         outcome.count(topic, status);
     }
-    touched
+    Ok(touched)
 }
 
 fn counts(state: &ClusterState) -> ClusterCounts {

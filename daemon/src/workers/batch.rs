@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use kgrca_core::storage::{Commit, Entry, Error, ErrorKind, GraphBatch, Offset};
 
-use super::apply::{Outcome, apply};
+use super::apply::{Outcome, Stopped, apply};
 use super::records::Batch;
 use super::worker::Worker;
 use crate::clock::{instant, now, since};
@@ -62,9 +62,14 @@ pub(super) async fn apply_off_thread(worker: &Worker, batch: Arc<Batch>) -> Resu
     let partition = worker.partition.clone();
     let stop = worker.stop.clone();
     let is_stopping = move || *stop.borrow();
-    blocking(move || apply(&mut live, &partition, &batch, &is_stopping))
-        .await
-        .map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))
+    let applied = blocking(move || apply(&mut live, &partition, &batch, &is_stopping)).await;
+    let applied = applied.map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
+    applied.map_err(|Stopped| stopped())
+}
+
+/// The error of work that ends because the worker is stopping.
+pub(super) fn stopped() -> Error {
+    Error::new(ErrorKind::Unavailable, "the worker is stopping")
 }
 
 /// Appends records to the partitions that they belong to.

@@ -3,6 +3,7 @@
 
 mod apply;
 mod batch;
+mod batch_size;
 mod evaluations;
 mod history;
 mod membership;
@@ -12,6 +13,7 @@ mod reading;
 mod rebuild;
 mod records;
 mod refused;
+mod replay;
 mod reporter;
 mod room;
 mod snapshot;
@@ -34,6 +36,7 @@ use kgrca_core::tenancy::TenantId;
 use tokio::sync::{Notify, RwLock, watch};
 
 use crate::storage::Stores;
+use batch_size::BatchSize;
 use evaluations::Evaluations;
 use partition::Partition;
 use reporter::Reported;
@@ -68,6 +71,8 @@ struct Live {
     is_restored: bool,
     /// The plan's limits on live state.
     limits: Limits,
+    /// How many records are applied together.
+    batches: BatchSize,
     /// What it was before the current part of a batch, where that may be undone.
     before: Option<Before>,
 }
@@ -121,6 +126,15 @@ impl Live {
             state.limit_to(self.limits);
             state
         })
+    }
+
+    /// Forgets all but how long records take.
+    fn clear(&mut self) {
+        let batches = self.batches;
+        *self = Self {
+            batches,
+            ..Self::default()
+        };
     }
 
     /// Limits what clusters hold by the plan.

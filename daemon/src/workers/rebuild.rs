@@ -2,17 +2,19 @@
 //! and the last hour of the others, and brought up to the last commit.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use kgrca_core::engine::{ClusterState, Limits};
+use kgrca_core::engine::ClusterState;
 use kgrca_core::episode::RETENTION;
-use kgrca_core::model::{Record, Str, Topic};
+use kgrca_core::model::{Str, Time, Topic};
 use kgrca_core::parse::mask::HashKey;
 use kgrca_core::storage::seal::Keyring;
-use kgrca_core::storage::{Error, ErrorKind, SkippedOffsets, Stored, StreamId};
+use kgrca_core::storage::{Error, ErrorKind, SkippedOffsets, StreamId};
 
+use super::apply::Stopped;
+use super::batch::stopped;
 use super::evaluations::Evaluations;
-use super::partition::Partition;
-use super::reading::{Hiding, read_one};
+use super::replay::{Part, Reading};
 use super::reporter::Reported;
 use super::room::Allowance;
 use super::snapshot::Snapshot;
@@ -32,16 +34,6 @@ pub(super) struct Rebuilt {
     pub offsets: BTreeMap<StreamId, u64>,
     /// Whether the graph lacks what was committed before.
     pub full_resync: bool,
-}
-
-/// How records are read.
-struct Reading {
-    /// Replaces values that nothing reads.
-    hash_key: HashKey,
-    /// Whether secrets and personal data are masked.
-    masks: bool,
-    /// The plan's limits on live state.
-    limits: Limits,
 }
 
 /// The tenant's key. Its secret is made at the first use.
@@ -74,7 +66,7 @@ pub(super) async fn rebuild(worker: &Worker) -> Result<Rebuilt, Error> {
     // A graph without anything of this partition is new, was lost or was set aside: it gets
     // everything that the log still holds.
     let full_resync = !stores.graph.knows(tenant, partition).await?;
-    let (snapshots, committed) = (std::sync::Arc::clone(&worker.snapshots), offsets.clone());
+    let (snapshots, committed) = (Arc::clone(&worker.snapshots), offsets.clone());
     // First, because it makes the tenant's first data key, where new data is encrypted.
     let reading = Reading {
         hash_key: hash_key(worker).await?,
@@ -85,6 +77,7 @@ pub(super) async fn rebuild(worker: &Worker) -> Result<Rebuilt, Error> {
     let snapshot = blocking(move || snapshots.newest(&committed, &sealer)).await;
     let snapshot = snapshot.map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
     let from_snapshot = snapshot.is_some();
+    let reading = Arc::new(reading);
     let mut replayed = replay_all(worker, &offsets, snapshot, &reading).await?;
     let clusters = &mut replayed.clusters;
     for row in stores.meta.clusters(tenant).await? {
@@ -122,7 +115,7 @@ pub(super) async fn rebuild(worker: &Worker) -> Result<Rebuilt, Error> {
     .emit();
     let mut live = worker.live.write().await;
     live.is_restored = true;
-    live.rules.hash_key = Some(reading.hash_key);
+    live.rules.hash_key = Some(reading.hash_key.clone());
     live.rules.masks = reading.masks;
     live.evaluations = Evaluations::default();
     // What was committed and not evaluated before a crash.
@@ -144,7 +137,7 @@ async fn replay_all(
     worker: &Worker,
     offsets: &BTreeMap<StreamId, u64>,
     snapshot: Option<Snapshot>,
-    reading: &Reading,
+    reading: &Arc<Reading>,
 ) -> Result<Replayed, Error> {
     let (log, tenant) = (&worker.stores.log, &worker.partition.tenant);
     // Refreshes what the log knows of its ends, which may be older than the commit.
@@ -161,7 +154,9 @@ async fn replay_all(
         .await?
         .into_iter()
         .collect();
+    let skipped = Arc::new(skipped);
     let mut replayed = 0;
+    let mut renewed = instant();
     let is_input = |topic: &Topic| topic.signal().route.is_some();
     for topic in Topic::ALL.into_iter().filter(is_input) {
         let stream = StreamId {
@@ -182,49 +177,32 @@ async fn replay_all(
             if tail.next == from {
                 break;
             }
-            let in_window = |s: &Stored| is_state || s.received_at >= bound;
-            let applies = |s: &&Stored| {
-                s.offset < end && !s.value.is_empty() && !skipped.contains(stream, s.offset)
-            };
-            for stored in tail.records.iter().filter(applies).filter(|s| in_window(s)) {
-                let partition = &worker.partition;
-                replay(&mut clusters, partition, topic, stored, reading);
-                replayed += 1;
-            }
+            worker.keep_lease(&mut renewed).await?;
             from = tail.next;
+            let part = Part {
+                partition: worker.partition.clone(),
+                topic,
+                records: tail.records,
+                end,
+                since: if is_state { Time(i64::MIN) } else { bound },
+            };
+            let stop = worker.stop.clone();
+            let (reading, skipped) = (Arc::clone(reading), Arc::clone(&skipped));
+            // Off the async threads: records of one tenant must not hold up the others.
+            let applied = blocking(move || {
+                let is_stopping = || *stop.borrow();
+                let records = part.replay(&mut clusters, &skipped, &reading, &is_stopping);
+                (clusters, records)
+            });
+            let applied = applied.await;
+            let records;
+            (clusters, records) =
+                applied.map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
+            replayed += records.map_err(|Stopped| stopped())?;
         }
     }
     Ok(Replayed {
         clusters,
         records: replayed,
     })
-}
-
-fn replay(
-    clusters: &mut BTreeMap<Str, ClusterState>,
-    partition: &Partition,
-    topic: Topic,
-    stored: &Stored,
-    reading: &Reading,
-) {
-    let mut records: Vec<Record> = Vec::new();
-    // A record rejected then is rejected again; it was counted when it was committed.
-    let hiding = Hiding {
-        hash_key: Some(&reading.hash_key),
-        masks: reading.masks,
-    };
-    if read_one(&partition.tenant, topic, stored, hiding, &mut records).is_err() {
-        return;
-    }
-    // Misplaced records were appended to their own partition.
-    let is_own = |r: &Record| partition.owns(&r.cluster);
-    for record in records.into_iter().filter(is_own) {
-        let state = clusters
-            .entry(record.cluster.clone())
-            .or_insert_with(|| ClusterState::new(record.cluster.clone()));
-        state.limit_to(reading.limits);
-        if state.admit(topic, &record) {
-            state.apply(record);
-        }
-    }
 }

@@ -24,8 +24,6 @@ use crate::environment::blocking;
 use crate::storage::Stores;
 use crate::telemetry;
 
-/// Maximum number of records in one batch, per stream.
-const MAX_BATCH: usize = 20_000;
 /// How often live state is saved.
 const SNAPSHOT_EVERY: Duration = Duration::from_mins(1);
 /// After this many records it is saved sooner, but not sooner than the pause.
@@ -119,13 +117,21 @@ impl Worker {
             let Err(error) = self.work(is_refused).await else {
                 break;
             };
+            self.live.write().await.clear();
+            if *self.stop.borrow() {
+                // What it did not commit is applied by the next one.
+                tracing::info!(
+                    client_id = %self.partition.tenant, partition = self.partition.number, %error,
+                    "worker stopped early"
+                );
+                break;
+            }
             is_refused = error.kind == ErrorKind::Unstorable;
             telemetry::WorkerFailed {
                 tenant: &self.partition.tenant,
                 error: &error,
             }
             .emit();
-            *self.live.write().await = Live::default();
             tokio::select! {
                 biased;
                 () = sleep(wait) => {}
@@ -239,14 +245,13 @@ impl Worker {
     /// Reads what follows on each stream.
     async fn read(&self, offsets: &BTreeMap<StreamId, u64>) -> Result<Batch, Error> {
         let mut batch = Batch::default();
+        let size = self.live.read().await.batches.of_stream();
         for topic in Topic::ALL.into_iter().filter(|t| *t != Topic::Dlq) {
             let partition = self.partition.number;
             let stream = StreamId { topic, partition };
             let from = offsets.get(&stream).copied().unwrap_or(0);
             let log = &self.stores.log;
-            let tail = log
-                .tail(&self.partition.tenant, stream, from, MAX_BATCH)
-                .await?;
+            let tail = log.tail(&self.partition.tenant, stream, from, size).await?;
             if tail.next > from {
                 batch.positions.push(Offset {
                     stream,
@@ -263,7 +268,7 @@ impl Worker {
         if batch.len() > 0 {
             batch.allowance = Arc::new(Allowance::read(self).await?);
         }
-        batch.is_last = batch.len() < MAX_BATCH && batch.bytes() < READ_BYTES;
+        batch.is_last = batch.len() < size && batch.bytes() < READ_BYTES;
         Ok(batch)
     }
 
@@ -342,6 +347,15 @@ impl Worker {
             let message = format!("another daemon holds the lease of {tenant} partition {number}");
             Error::new(ErrorKind::Fenced, message)
         })
+    }
+
+    /// Renews the lease during work that takes long.
+    pub(super) async fn keep_lease(&self, renewed: &mut Instant) -> Result<(), Error> {
+        if since(*renewed) >= RENEW_EVERY {
+            self.take_lease().await?;
+            *renewed = instant();
+        }
+        Ok(())
     }
 
     async fn measure_lag(&self, run: &mut Run) -> Result<(), Error> {
