@@ -27,7 +27,7 @@ use tokio::time::{Sleep, sleep};
 use tokio_io_timeout::TimeoutStream;
 use tower_service::Service;
 
-use crate::budget::{Budget, Share};
+use crate::budget::{Budget, Kept, Share};
 use crate::source::{Known, source};
 pub use local::is_local;
 
@@ -41,8 +41,8 @@ const FIRST_HEAD: Duration = Duration::from_secs(5);
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Most bytes of a request's head.
 const MAX_HEAD: usize = 64 << 10;
-/// Which part of all connections is kept for addresses that sent a valid key lately.
-#[cfg(feature = "server")]
+/// Which part of all connections is kept: for addresses that sent a valid key lately, or for those
+/// that have no other connection.
 const KEPT: usize = 4;
 /// Connections beyond the limits that are answered, and not only closed.
 const REFUSALS_PER_ADDRESS: usize = 16;
@@ -70,8 +70,18 @@ pub struct Admission {
 impl Admission {
     /// So many connections of one address, and so many in all.
     pub fn new(per_address: usize, total: usize) -> Self {
+        Self::keeping(per_address, total, &[])
+    }
+
+    /// The same with a part for addresses that have one connection, such as that of a probe.
+    pub fn leaving_room(per_address: usize, total: usize) -> Self {
+        let amount = total / KEPT;
+        Self::keeping(per_address, total, &[Kept { amount, each: 1 }])
+    }
+
+    fn keeping(per_address: usize, total: usize, kept: &[Kept]) -> Self {
         Self {
-            connections: Budget::new(per_address, total),
+            connections: Budget::keeping(per_address, total, kept),
             strangers: Budget::new(total, total),
             refusals: Budget::new(REFUSALS_PER_ADDRESS, REFUSALS),
             proxies: Arc::default(),
@@ -310,6 +320,19 @@ mod tests {
         drop(places);
         let first = admission.place(peer("192.0.2.1"));
         assert!(first.is_some(), "what ended is given back");
+    }
+
+    #[test]
+    fn addresses_with_many_connections_leave_room_for_those_with_one() {
+        let admission = Admission::leaving_room(8, 32);
+        let mut places = Vec::new();
+        for address in ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"] {
+            places.extend((0..8).filter_map(|_| admission.place(peer(address))));
+        }
+        assert_eq!(places.len(), 28);
+        let probe = admission.place(peer("192.0.2.9"));
+        assert!(probe.is_some(), "a probe gets in");
+        assert!(admission.place(peer("192.0.2.9")).is_none(), "once");
     }
 
     #[test]

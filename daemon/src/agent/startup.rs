@@ -121,7 +121,10 @@ pub(super) async fn listen(
     let server = axum_server::from_tcp(listener.into_std().map_err(unusable)?);
     let mut server = server.map_err(unusable)?.http1_only();
     admission::bound_heads(&mut server);
-    let server = server.acceptor(Admission::new(CONNECTIONS_PER_ADDRESS, CONNECTIONS));
+    let server = server.acceptor(Admission::leaving_room(
+        CONNECTIONS_PER_ADDRESS,
+        CONNECTIONS,
+    ));
     let routes = receiver::routes(Arc::new(receiver));
     let routes = routes.into_make_service_with_connect_info::<SocketAddr>();
     sources.spawn(async move {

@@ -32,6 +32,7 @@ env:
   - {name: KGRCA_SPOOL_MIB, value: {{ .root.Values.spoolMiB | quote }}}
   - {name: KGRCA_AGENT_LISTEN, value: "0.0.0.0:7610"}
   - {name: KGRCA_LOG_FORMAT, value: json}
+  - {name: KGRCA_ALERTS_TOKEN, value: "${file:/etc/kgrca/alerts-token}"}
   - {name: MIMALLOC_ARENA_EAGER_COMMIT, value: "0"}
   - {name: MIMALLOC_PURGE_DELAY, value: "0"}
   {{- if .root.Values.openMetrics }}
