@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -39,8 +40,8 @@ pub struct Places<K: Key>(Arc<Inner<K>>);
 struct Inner<K: Key> {
     limits: Limits,
     state: Mutex<State<K>>,
-    /// How many wait that have no place.
-    without: watch::Sender<usize>,
+    /// How many more places are wanted by keys that have none than give way already.
+    wanted: watch::Sender<usize>,
 }
 
 #[derive(Debug)]
@@ -48,6 +49,8 @@ struct State<K: Key> {
     held: HashMap<K, usize>,
     in_use: usize,
     waiting: Vec<Waiting<K>>,
+    /// Places that give way.
+    giving_way: usize,
     /// When each key was last served, as a number that grows.
     served: HashMap<K, u64>,
     services: u64,
@@ -64,7 +67,7 @@ struct Waiting<K: Key> {
 pub struct Place<K: Key> {
     inner: Arc<Inner<K>>,
     key: K,
-    without: watch::Receiver<usize>,
+    gives_way: AtomicBool,
 }
 
 impl<K: Key> Places<K> {
@@ -76,10 +79,11 @@ impl<K: Key> Places<K> {
                 held: HashMap::new(),
                 in_use: 0,
                 waiting: Vec::new(),
+                giving_way: 0,
                 served: HashMap::new(),
                 services: 0,
             }),
-            without: watch::Sender::new(0),
+            wanted: watch::Sender::new(0),
         }))
     }
 
@@ -106,22 +110,39 @@ impl<K: Key> Places<K> {
 }
 
 impl<K: Key> Place<K> {
-    /// Whether a key without a place waits for one.
-    pub fn is_wanted(&self) -> bool {
-        *self.without.borrow() > 0
+    /// Whether this place has to give way: a key without a place waits for one, and no other gives
+    /// way to it. Once it has to, it has to until it is dropped.
+    pub fn gives_way(&self) -> bool {
+        if self.gives_way.load(Ordering::Relaxed) {
+            return true;
+        }
+        if *self.inner.wanted.borrow() == 0 {
+            return false;
+        }
+        Inner::change(&self.inner, |state, _| {
+            if state.without() > state.giving_way && !self.gives_way.swap(true, Ordering::Relaxed) {
+                state.giving_way += 1;
+            }
+        });
+        self.gives_way.load(Ordering::Relaxed)
     }
 
-    /// Completes when somebody without a place waits for one.
-    pub async fn wanted(&mut self) {
-        // The other end lives as long as the place.
-        let _ = self.without.wait_for(|waiting| *waiting > 0).await;
+    /// Completes when this place has to give way.
+    pub async fn wanted(&self) {
+        let mut wanted = self.inner.wanted.subscribe();
+        while !self.gives_way() {
+            // The other end lives as long as the place.
+            let _ = wanted.changed().await;
+        }
     }
 }
 
 impl<K: Key> Drop for Place<K> {
     fn drop(&mut self) {
+        let gave_way = usize::from(*self.gives_way.get_mut());
         Inner::change(&self.inner, |state, _| {
             state.in_use -= 1;
+            state.giving_way -= gave_way;
             match state.held.get_mut(&self.key) {
                 Some(held) if *held > 1 => *held -= 1,
                 _ => _ = state.held.remove(&self.key),
@@ -150,16 +171,15 @@ impl<K: Key> Inner<K> {
         let result = change(&mut state, inner.limits);
         state.waiting.retain(|waiting| !waiting.place.is_closed());
         let next: Vec<_> = std::iter::from_fn(|| state.next(inner.limits)).collect();
-        let waits = |waiting: &&Waiting<K>| state.held_by(&waiting.key) == 0;
-        let without = state.waiting.iter().filter(waits).count();
+        let wanted = state.without().saturating_sub(state.giving_way);
         inner
-            .without
-            .send_if_modified(|old| std::mem::replace(old, without) != without);
+            .wanted
+            .send_if_modified(|old| std::mem::replace(old, wanted) != wanted);
         drop(state);
         for Waiting { key, place } in next {
             // Whoever has stopped waiting gives it back at once.
             let _ = place.send(Place {
-                without: inner.without.subscribe(),
+                gives_way: AtomicBool::new(false),
                 inner: Arc::clone(inner),
                 key,
             });
@@ -171,6 +191,12 @@ impl<K: Key> Inner<K> {
 impl<K: Key> State<K> {
     fn held_by(&self, key: &K) -> usize {
         self.held.get(key).copied().unwrap_or(0)
+    }
+
+    /// How many wait that have no place.
+    fn without(&self) -> usize {
+        let waits = |waiting: &&Waiting<K>| self.held_by(&waiting.key) == 0;
+        self.waiting.iter().filter(waits).count()
     }
 
     /// Whose turn it is, when there is a place.

@@ -162,7 +162,7 @@ pub fn openapi() -> String {
 /// Longest time for a request but a stream.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Answers requests that take too long. Those that change something continue: see [`detach`].
+/// Answers requests that take too long. All but analyses are completed: see [`detach`].
 async fn within_time(State(longest): State<Duration>, request: Request, next: Next) -> Response {
     match tokio::time::timeout(longest, next.run(request)).await {
         Ok(response) => response,

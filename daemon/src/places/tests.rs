@@ -32,13 +32,13 @@ async fn a_newcomer_goes_before_those_who_were_served() {
     let first = places.take("a", MOMENT).await.unwrap();
     let again = wait(&places, "a").await;
     let newcomer = wait(&places, "b").await;
-    assert!(first.is_wanted());
+    assert!(first.gives_way());
     drop(first);
     let second = newcomer.await.unwrap().unwrap();
-    assert!(second.is_wanted(), "the first has none now");
+    assert!(second.gives_way(), "the first has none now");
     drop(second);
     let third = again.await.unwrap().unwrap();
-    assert!(!third.is_wanted());
+    assert!(!third.gives_way());
 }
 
 #[tokio::test]
@@ -51,7 +51,7 @@ async fn second_places_leave_some_for_those_without() {
     let keys: Vec<_> = held.iter().map(|place| place.key).collect();
     assert_eq!(keys, ["a", "a", "b", "c"]);
     assert!(
-        held.iter().all(|place| !place.is_wanted()),
+        held.iter().all(|place| !place.gives_way()),
         "none waits now"
     );
     let waiting = wait(&places, "d").await;
@@ -67,7 +67,7 @@ async fn a_key_waits_for_no_more_than_it_may_have() {
     let waiting = wait(&places, "a").await;
     let third = places.take("a", LONG).await;
     assert_eq!(third.unwrap_err(), Exhausted::Key);
-    assert!(!held.is_wanted(), "who has one is not without");
+    assert!(!held.gives_way(), "who has one is not without");
     waiting.abort();
     assert!(waiting.await.unwrap_err().is_cancelled());
     assert!(places.0.state().waiting.is_empty());
@@ -100,4 +100,27 @@ async fn many_attackers_delay_a_newcomer_by_one_place_each() {
             place = waiting.remove(0) => place.unwrap().unwrap(),
         };
     }
+}
+
+#[tokio::test]
+async fn one_newcomer_makes_one_place_give_way() {
+    let places = places(3, 1, 0);
+    let mut held = Vec::new();
+    for key in ["a", "b", "c"] {
+        held.push(places.take(key, MOMENT).await.unwrap());
+    }
+    let newcomer = wait(&places, "d").await;
+    let giving_way = |held: &[Place<&str>]| held.iter().filter(|p| p.gives_way()).count();
+    assert_eq!(giving_way(&held), 1);
+    assert_eq!(giving_way(&held), 1, "however often they ask");
+    let second = wait(&places, "e").await;
+    assert_eq!(giving_way(&held), 2);
+    held.retain(|place| !place.gives_way());
+    assert_eq!(held.len(), 1, "the third continues");
+    for waiter in [newcomer, second] {
+        held.push(waiter.await.unwrap().unwrap());
+    }
+    assert_eq!(giving_way(&held), 0);
+    let state = places.0.state();
+    assert_eq!((state.giving_way, state.in_use), (0, 3));
 }

@@ -155,35 +155,32 @@ impl Processes {
 impl Sandbox for Processes {
     async fn answer(&self, graph: GraphFile, query: &CypherQuery) -> Result<CypherAnswer> {
         let place = self.queries.take(graph.tenant.clone(), PATIENCE).await;
-        let mut place = place.map_err(|_| busy("too many queries are running"))?;
+        let place = place.map_err(|_| busy("too many queries are running"))?;
+        let wanted_after = async |turn| {
+            tokio::time::sleep(turn).await;
+            place.wanted().await;
+        };
         let started = Instant::now();
         let ready = match self.pool.ready(&graph) {
             Some(ready) => ready,
-            None => self.opened(&graph).await?,
+            None => tokio::select! {
+                opened = self.opened(&graph) => opened?,
+                () = wanted_after(COPYING) => return Err(gave_way(COPYING)),
+            },
         };
         // The engine may close the database while the query runs.
         drop(graph);
-        let given_way = async {
-            tokio::time::sleep(TURN).await;
-            place.wanted().await;
-        };
         // A process whose query is dropped is killed.
         let outcome = tokio::select! {
             outcome = self.run(ready, query) => Some(outcome),
-            () = given_way => None,
+            () = wanted_after(TURN) => None,
         };
         telemetry::QueryEnded {
             outcome: outcome.as_ref().map(Outcome::as_str).unwrap_or("gave_way"),
             seconds: started.elapsed().as_secs_f64(),
         }
         .emit();
-        let stopped = || {
-            let seconds = TURN.as_secs();
-            busy(&format!(
-                "the query was stopped after {seconds} s: other tenants wait for its place"
-            ))
-        };
-        outcome.ok_or_else(stopped)?.result(query)
+        outcome.ok_or_else(|| gave_way(TURN))?.result(query)
     }
 
     async fn verify(&self, path: &Path) -> Result<Verdict> {
@@ -218,6 +215,13 @@ impl Sandbox for Processes {
 
 fn busy(message: &str) -> Error {
     Error::new(ErrorKind::Busy, message).hint("retry shortly, with a query that takes less time")
+}
+
+fn gave_way(after: Duration) -> Error {
+    let seconds = after.as_secs();
+    busy(&format!(
+        "the query was stopped after {seconds} s: other tenants wait for its place"
+    ))
 }
 
 /// A graph's file and the limits that its size asks for.

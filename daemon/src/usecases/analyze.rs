@@ -75,7 +75,7 @@ pub async fn analyze(app: &App, actor: &Actor, records: Bytes) -> Result<Analysi
         // The place is taken until the work ends, whatever becomes of the request.
         let limits = Limits {
             is_over,
-            is_wanted: &|| place.is_wanted(),
+            is_wanted: &|| place.gives_way(),
             objects: objects as usize,
         };
         within(&limits, &records, &options)
