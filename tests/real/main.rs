@@ -12,6 +12,8 @@ mod export_import;
 mod fleet;
 mod full_disk;
 mod graph_move;
+#[path = "hostile/mod.rs"]
+mod hostile_on_servers;
 mod jobs;
 mod live;
 mod logs;

@@ -9,19 +9,9 @@ use kgrca_core::storage::embedded::memory::MemoryLimits;
 use kgrca_core::storage::{GraphStore, MetaStore};
 use kgrca_daemon::storage::{neo4j, postgres};
 use kgrca_tests::refusing::{self, Inner};
-use kgrca_tests::services::{Service, database};
+use kgrca_tests::services::{Service, database, psql};
 use kgrca_tests::stack::OPERATOR;
 use kgrca_tests::{Server, refusal};
-
-fn run(url: &str, sql: &str) {
-    let ran = std::process::Command::new("psql")
-        .arg(url)
-        .args(["-v", "ON_ERROR_STOP=1", "-qc", sql])
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
-    assert!(ran.status.success(), "{said}");
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_postgres_refuses_is_skipped_for_good() {
@@ -38,7 +28,7 @@ async fn a_record_that_postgres_refuses_is_skipped_for_good() {
     let server = start();
     let tenant = server.tenant("Acme", "pro").await;
     // As the server does for a NUL in a text.
-    run(
+    psql(
         &url,
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
             RAISE EXCEPTION 'invalid byte sequence' USING ERRCODE = '22021'; END $$;
@@ -52,7 +42,7 @@ async fn a_record_that_postgres_refuses_is_skipped_for_good() {
     refusal::send(&server, &tenant, 1).await;
     refusal::check(&server, &tenant, 2).await;
     server.kill();
-    run(&url, "DROP TRIGGER refuse ON clusters");
+    psql(&url, "DROP TRIGGER refuse ON clusters");
     let _ = std::fs::remove_dir_all(folder.path().join("snapshots"));
     let server = start();
     refusal::check(&server, &tenant, 2).await;

@@ -235,18 +235,20 @@ pub fn redis() -> &'static Service {
 /// A new database of the shared PostgreSQL, as a URL.
 pub fn database(name: &str) -> String {
     let url = postgres().url();
-    let client = std::process::Command::new("psql")
-        .arg(&url)
-        .args(["-qc", &format!("CREATE DATABASE {name}")])
-        .output()
-        .unwrap();
-    assert!(
-        client.status.success(),
-        "{}",
-        String::from_utf8_lossy(&client.stderr)
-    );
+    psql(&url, &format!("CREATE DATABASE {name}"));
     url.replace("5432/postgres", name)
         .rsplit_once('/')
         .map(|(server, _)| format!("{server}/{name}"))
         .unwrap()
+}
+
+/// Runs statements as the owner of a database.
+pub fn psql(url: &str, sql: &str) {
+    let ran = Command::new("psql")
+        .arg(url)
+        .args(["-v", "ON_ERROR_STOP=1", "-qc", sql])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success(), "{said}");
 }

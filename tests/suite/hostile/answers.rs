@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 
 use super::Watchdog;
+use super::stores::start;
 
 /// The largest page: 4 MiB of rows with their last one, and what JSON adds.
 const PAGE: usize = 6 << 20;
@@ -41,7 +42,7 @@ async fn pages_of_large_rows_end_early_and_miss_nothing() {
     const PODS: usize = 300;
     const LOGS: usize = 1_500;
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let attacker = server.tenant("attacker", "enterprise").await;
     let victim = server.tenant("victim", "pro").await;
     let labels: serde_json::Map<_, _> = (0..500)

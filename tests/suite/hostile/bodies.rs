@@ -3,15 +3,14 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kgrca_tests::Server;
-use kgrca_tests::server::Tenant;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::Watchdog;
+use super::stores::start;
 
 /// Every route that takes a JSON object: its method and its path.
 async fn routes(server: &Server) -> Vec<(Method, String)> {
@@ -61,7 +60,7 @@ async fn send(server: &Server, route: &(Method, String), key: &str, body: &[u8])
 #[tokio::test(flavor = "multi_thread")]
 async fn no_route_builds_millions_of_values_from_a_small_body() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let attacker = server.tenant("attacker", "enterprise").await;
     let victim = server.tenant("victim", "pro").await;
     let routes = routes(&server).await;
@@ -95,7 +94,7 @@ async fn no_route_builds_millions_of_values_from_a_small_body() {
 }
 
 /// A request whose head was sent and checked, and whose body is held back.
-struct Held {
+pub(super) struct Held {
     stream: TcpStream,
     rest: Vec<u8>,
 }
@@ -125,7 +124,7 @@ impl Held {
     }
 
     /// Sends the rest. Returns the status.
-    fn end(mut self) -> u16 {
+    pub(super) fn end(mut self) -> u16 {
         self.stream.write_all(&self.rest).unwrap();
         let mut answer = String::new();
         self.stream.read_to_string(&mut answer).unwrap();
@@ -133,7 +132,13 @@ impl Held {
     }
 }
 
-async fn call(server: &Server, method: Method, path: &str, key: &str, body: Value) -> Value {
+pub(super) async fn call(
+    server: &Server,
+    method: Method,
+    path: &str,
+    key: &str,
+    body: Value,
+) -> Value {
     let body = Some(body.to_string().into_bytes());
     let response = server.call(method, path, Some(key), body).await;
     let status = response.status();
@@ -142,7 +147,7 @@ async fn call(server: &Server, method: Method, path: &str, key: &str, body: Valu
 }
 
 /// What a tenant's admin can do with a body: method, path and body.
-fn acts() -> [(&'static str, &'static str, Value); 6] {
+pub(super) fn acts() -> [(&'static str, &'static str, Value); 6] {
     let log = json!({"cluster": "c", "severity": "ERROR", "pod": "p", "message": "GHOST"});
     let status = json!({"cluster": "c", "agent": "a", "version": "1"});
     [
@@ -171,7 +176,7 @@ fn acts() -> [(&'static str, &'static str, Value); 6] {
     ]
 }
 
-fn begin_all(server: &Server, key: &str) -> Vec<Held> {
+pub(super) fn begin_all(server: &Server, key: &str) -> Vec<Held> {
     let begin =
         |(method, path, body): &(&str, &str, Value)| Held::begin(server, key, method, path, body);
     acts().iter().map(begin).collect()
@@ -180,7 +185,7 @@ fn begin_all(server: &Server, key: &str) -> Vec<Held> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_is_revoked_before_the_body_ends_does_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let acme = server.tenant("acme", "pro").await;
     let (id, stolen) = server
         .key(&acme, &["admin", "ingest", "read", "query"])
@@ -222,7 +227,7 @@ async fn a_key_that_is_revoked_before_the_body_ends_does_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_that_is_suspended_before_the_body_ends_does_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let acme = server.tenant("acme", "pro").await;
     let held = begin_all(&server, &acme.key);
     let path = format!("/api/v1/admin/clients/{}", acme.id);
@@ -230,77 +235,5 @@ async fn a_tenant_that_is_suspended_before_the_body_ends_does_nothing() {
     call(&server, Method::PATCH, &path, &server.operator, change).await;
     for (held, act) in held.into_iter().zip(acts()) {
         assert_eq!(held.end(), 403, "{act:?}");
-    }
-}
-
-/// The files below a folder whose names or contents have a text.
-fn with_text(folder: &Path, text: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let (path, name) = (entry.path(), entry.file_name());
-        let is_named = name.to_string_lossy().contains(text);
-        if path.is_dir() {
-            found.extend(with_text(&path, text));
-        }
-        let is_log = name == "daemon.log" || name.to_string_lossy().starts_with("meta.db");
-        let bytes = std::fs::read(&path).unwrap_or_default();
-        let holds = bytes
-            .windows(text.len())
-            .any(|part| part == text.as_bytes());
-        if is_named || holds && !is_log {
-            found.push(path.display().to_string());
-        }
-    }
-    found
-}
-
-/// Deletes a tenant without a grace period, and waits until its data is gone.
-async fn delete(server: &Server, tenant: &Tenant) {
-    let path = format!("/api/v1/admin/clients/{}", tenant.id);
-    let now = format!("{path}?grace_days=0");
-    call(server, Method::DELETE, &now, &server.operator, json!({})).await;
-    let deadline = Instant::now() + Duration::from_mins(1);
-    loop {
-        let response = server.call(Method::GET, &path, Some(&server.operator), None);
-        if response.await.status() == 404 {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{} is still there", tenant.id);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_deleted_tenant_leaves_nothing_and_does_not_come_back() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
-    let acme = server.tenant("acme", "pro").await;
-    let log = json!([{"cluster": "c", "severity": "ERROR", "pod": "p", "message": "first"}]);
-    server
-        .ingest(&acme, "logs", log.to_string().into_bytes())
-        .await;
-    server.settled(&acme, 1).await;
-    let held = begin_all(&server, &acme.key);
-    delete(&server, &acme).await;
-    for (held, act) in held.into_iter().zip(acts()) {
-        let status = held.end();
-        assert!([401, 403].contains(&status), "{act:?}: {status}");
-    }
-    assert_eq!(with_text(folder.path(), &acme.id), [""; 0]);
-    assert_eq!(with_text(folder.path(), "GHOST"), [""; 0]);
-    // What a daemon wrote that died before it noticed the deletion is removed at the next start.
-    server.kill();
-    let segment = format!("log/{}/logs/0/00000000000000000000.seg", acme.id);
-    let segment = folder.path().join(segment);
-    std::fs::create_dir_all(segment.parent().unwrap()).unwrap();
-    std::fs::write(&segment, "GHOST").unwrap();
-    let graph = folder.path().join(format!("graph/{}.mars", acme.id));
-    std::fs::create_dir_all(graph.parent().unwrap()).unwrap();
-    std::fs::write(&graph, "GHOST").unwrap();
-    let _server = Server::start(folder.path(), &[]);
-    let deadline = Instant::now() + Duration::from_mins(1);
-    while !with_text(folder.path(), &acme.id).is_empty() {
-        assert!(Instant::now() < deadline, "its files are still there");
-        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -10,6 +10,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::Watchdog;
+use super::stores::start;
 
 fn connect(server: &Server) -> TcpStream {
     let address = server.url.strip_prefix("http://").unwrap();
@@ -40,7 +41,7 @@ fn answer(stream: &mut TcpStream) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn unfinished_bodies_of_one_key_hold_little_memory() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let attacker = server.tenant("attacker", "free").await;
     let victim = server.tenant("victim", "pro").await;
     let watchdog = Watchdog::start(&server, &victim).await;
@@ -88,7 +89,7 @@ fn hold_bodies(server: &Server, attacker: &Tenant, count: usize) -> Vec<String> 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_beyond_the_limit_are_refused_and_freed() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &["--max-connections-per-address", "20"]);
+    let server = start(folder.path(), &["--max-connections-per-address", "20"]);
     let admitted = || {
         let mut stream = connect(&server);
         stream
@@ -135,7 +136,7 @@ fn ask_for(stream: &mut TcpStream, key: &str, client: &str, path: &str) -> Strin
 async fn clients_behind_a_trusted_proxy_are_limited_one_by_one() {
     let folder = tempfile::tempdir().unwrap();
     let options = ["--max-connections-per-address", "10"];
-    let server = Server::start(
+    let server = start(
         folder.path(),
         &[&options[..], &["--trusted-proxies", "127.0.0.1"]].concat(),
     );
@@ -197,7 +198,7 @@ async fn connections_without_a_key_leave_room_for_those_with_one_and_end_soon() 
         "--max-connections-per-address",
         "8",
     ];
-    let server = Server::start(folder.path(), &limits);
+    let server = start(folder.path(), &limits);
     let tenant = server.tenant("acme", "free").await;
     let began = Instant::now();
     let held = take_all(&server, 9, 8).await;
@@ -222,7 +223,7 @@ async fn connections_without_a_key_leave_room_for_those_with_one_and_end_soon() 
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_connections_and_heads_without_an_end_are_closed() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let mut idle = connect(&server);
     let mut slow = connect(&server);
     slow.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n")
@@ -242,7 +243,7 @@ async fn idle_connections_and_heads_without_an_end_are_closed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_are_limited_and_end_with_their_key() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let tenant = server.tenant("acme", "enterprise").await;
     let (key_id, key) = server.key(&tenant, &["read"]).await;
     let mut streams = Vec::new();
@@ -284,7 +285,7 @@ fn follow_unread(server: &Server, key: &str, path: &str) -> TcpStream {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_export_ends_soon_after_its_key_was_revoked() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let tenant = server.tenant("acme", "enterprise").await;
     // More than fits into the buffers of a connection.
     let message = "x".repeat(4000);

@@ -7,6 +7,8 @@ use std::time::Duration;
 use kgrca_tests::Server;
 use reqwest::Method;
 
+use super::stores::start;
+
 /// The status line of the answer to raw bytes.
 fn status(server: &Server, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
@@ -23,7 +25,7 @@ fn status(server: &Server, request: &[u8]) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn ambiguous_requests_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let tenant = server.tenant("acme", "free").await;
     let key = &tenant.key;
     tokio::task::block_in_place(|| {
@@ -59,7 +61,7 @@ async fn ambiguous_requests_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_nul_in_a_url_is_refused_before_a_store_is_asked() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let tenant = server.tenant("acme", "free").await;
     for path in [
         "/api/v1/incidents?component=%00",
@@ -83,7 +85,7 @@ async fn a_nul_in_a_url_is_refused_before_a_store_is_asked() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_cannot_be_read_is_not_ignored() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let tenant = server.tenant("acme", "free").await;
     for (name, value) in [
         ("idempotency-key", "ä"),
@@ -104,7 +106,7 @@ async fn a_name_that_cannot_be_read_is_not_ignored() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_path_that_is_not_text_is_refused_in_json() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let tenant = server.tenant("acme", "free").await;
     for path in [
         "rca/%ff",
@@ -124,7 +126,7 @@ async fn a_path_that_is_not_text_is_refused_in_json() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_has_security_headers() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     for path in ["/docs", "/openapi.json", "/livez", "/api/v1/stats", "/nope"] {
         let response = server.call(Method::GET, path, None, None).await;
         let headers = response.headers();
@@ -138,7 +140,7 @@ async fn every_answer_has_security_headers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_may_not_send_does_not_use_up_the_rate_of_senders() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let tenant = server.tenant("acme", "free").await;
     let (_, viewer) = server.key(&tenant, &["read"]).await;
     let mut refused = 0;

@@ -7,7 +7,8 @@ use kgrca_tests::server::Tenant;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Watchdog, bytes_below};
+use super::Watchdog;
+use super::stores::{start, stored};
 
 fn gzip(text: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
@@ -39,13 +40,12 @@ async fn send(
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_is_never_larger_than_the_question_deserves() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &["--dead-letters-per-day", "150"]);
+    let server = start(folder.path(), &["--dead-letters-per-day", "150"]);
     let (attacker, victim) = (
         server.tenant("Attacker", "pro").await,
         server.tenant("Victim", "pro").await,
     );
     let watchdog = Watchdog::start(&server, &victim).await;
-    let log = folder.path().join("log").join(&attacker.id);
     let lines = |n: usize| gzip(&b"x\n".repeat(n));
     let long = json!({"op": "y".repeat(900_000), "kind": "Pod", "name": "a"}).to_string();
     let long = gzip(format!("{long}\n").repeat(30).as_bytes());
@@ -74,14 +74,15 @@ async fn an_answer_is_never_larger_than_the_question_deserves() {
         (100..=160).contains(&kept),
         "within the day's quota: {kept}"
     );
-    assert!(bytes_below(&log) < 2 << 20, "{} bytes", bytes_below(&log));
+    let stored = stored(folder.path(), &attacker);
+    assert!(stored < 2 << 20, "{stored} bytes");
     watchdog.check().await;
 }
 
 #[tokio::test]
 async fn rejected_records_use_up_the_day_of_a_plan_with_a_hard_limit() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let attacker = server.tenant("Attacker", "free").await;
     let lines = || gzip(&b"x\n".repeat(6000));
     let mut statuses = Vec::new();
@@ -91,7 +92,7 @@ async fn rejected_records_use_up_the_day_of_a_plan_with_a_hard_limit() {
     }
     assert_eq!(statuses, [202, 202, 429], "10,000 events a day");
     assert!(server.terminate());
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let (status, _) = send(&server, &attacker, "logs", Some("gzip"), lines()).await;
     assert_eq!(
         status,
@@ -103,7 +104,7 @@ async fn rejected_records_use_up_the_day_of_a_plan_with_a_hard_limit() {
 #[tokio::test]
 async fn all_members_of_a_compressed_body_count() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let tenant = server.tenant("Acme", "pro").await;
     let line = |i: usize| format!("{{\"pod_name\":\"p{i}\",\"message\":\"m{i}\"}}\n");
     let members: Vec<u8> = (0..20).flat_map(|i| gzip(line(i).as_bytes())).collect();
@@ -130,7 +131,7 @@ async fn all_members_of_a_compressed_body_count() {
 #[tokio::test(flavor = "multi_thread")]
 async fn bombs_are_refused_without_being_unpacked() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let (attacker, victim) = (
         server.tenant("Attacker", "free").await,
         server.tenant("Victim", "pro").await,
@@ -162,7 +163,7 @@ async fn bombs_are_refused_without_being_unpacked() {
 #[tokio::test]
 async fn names_that_a_store_cannot_keep_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let tenant = server.tenant("Acme", "pro").await;
     let pod = |cluster: &str, name: &str| json!({"kind": "Pod", "namespace": "shop", "name": name, "cluster": cluster, "spec": {}});
     let long = "n".repeat(1 << 18);
@@ -207,7 +208,7 @@ fn send_under(
 #[tokio::test]
 async fn a_batch_under_one_key_is_taken_in_once() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let tenant = server.tenant("acme", "pro").await;
     let event = |i: u32| {
         json!({"event_id": format!("e{i}"), "event_time": "2026-01-01T00:00:00Z",

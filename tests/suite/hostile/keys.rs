@@ -4,7 +4,6 @@
 use std::time::{Duration, Instant};
 
 use kgrca_core::storage::ApiKeys;
-use kgrca_core::storage::embedded::sqlite::SqliteMeta;
 use kgrca_core::storage::sql::{Database, Purpose, Reach, Value as Sql};
 use kgrca_core::tenancy::hex;
 use kgrca_tests::Server;
@@ -12,6 +11,8 @@ use kgrca_tests::server::Tenant;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+
+use super::stores::{meta, start};
 
 /// Creates a key of a tenant as its admin.
 async fn create(server: &Server, tenant: &Tenant, request: Value) -> (StatusCode, Value) {
@@ -60,7 +61,7 @@ fn entries<'a>(log: &'a Value, action: &str) -> Vec<&'a Value> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_works_from_its_networks_only() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let tenant = server.tenant("acme", "pro").await;
     let here = json!({"role": "viewer", "allowed_networks": ["10.0.0.0/8", "127.0.0.0/8"]});
     let here = created(&server, &tenant, here).await;
@@ -90,7 +91,7 @@ async fn a_key_works_from_its_networks_only() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trusted_proxy_says_where_a_request_comes_from() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(
+    let server = start(
         folder.path(),
         &["--trusted-proxies", "127.0.0.1,192.0.2.0/24"],
     );
@@ -116,16 +117,14 @@ async fn a_trusted_proxy_says_where_a_request_comes_from() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expired_key_stops_working() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let tenant = server.tenant("acme", "pro").await;
     let request = json!({"role": "viewer", "expires_in_seconds": 3600});
     let (_, answer) = create(&server, &tenant, request).await;
     assert!(answer["expires_at"].is_string(), "{answer}");
     let key = answer["api_key"].as_str().unwrap();
     assert_eq!(status(&server, "/api/v1/stats", key).await, 200);
-    let meta = SqliteMeta::open(&server.folder.join("meta.db"))
-        .await
-        .unwrap();
+    let meta = meta(&server).await;
     let begun = meta.database().begin(Reach::Operator, Purpose::Durable);
     let mut tx = begun.await.unwrap();
     let sql = "UPDATE api_keys SET expires_at = 1 WHERE key_id = $1";
@@ -152,7 +151,7 @@ async fn an_expired_key_stops_working() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mistyped_key_is_refused_and_an_old_one_works() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let tenant = server.tenant("acme", "pro").await;
     assert_eq!(tenant.key.rsplit('_').next().unwrap().len(), 38);
     let mut mistyped = tenant.key.clone();
@@ -167,9 +166,7 @@ async fn a_mistyped_key_is_refused_and_an_old_one_works() {
     // As versions without a checksum made them.
     let old = &tenant.key[..tenant.key.len() - 6];
     assert_eq!(status(&server, "/api/v1/stats", old).await, 401);
-    let meta = SqliteMeta::open(&server.folder.join("meta.db"))
-        .await
-        .unwrap();
+    let meta = meta(&server).await;
     let mut key = meta.keys(Some(&tenant.id)).await.unwrap().remove(0);
     key.key_id = "key_old".into();
     let hash = hex(&Sha256::digest(old.as_bytes()));
@@ -201,7 +198,7 @@ fn webhook(clusters: &[&str]) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_what_is_about_several_clusters_an_agents_key_sends_its_own_only() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let tenant = server.tenant("acme", "pro").await;
     let key = created(
         &server,
@@ -250,7 +247,7 @@ async fn of_what_is_about_several_clusters_an_agents_key_sends_its_own_only() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agents_key_sends_for_its_cluster_only() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let tenant = server.tenant("acme", "pro").await;
     let key = created(
         &server,
@@ -337,7 +334,7 @@ async fn an_agents_key_sends_for_its_cluster_only() {
 #[tokio::test(flavor = "multi_thread")]
 async fn failed_logins_and_refused_acts_are_counted_in_the_audit_log() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let tenant = server.tenant("acme", "pro").await;
     let own = format!("kg_{}_{}", &tenant.id["client-".len()..], "a".repeat(32));
     let nobody = format!("kg_nobody-000000_{}", "a".repeat(32));
@@ -379,7 +376,7 @@ async fn failed_logins_and_refused_acts_are_counted_in_the_audit_log() {
 #[tokio::test(flavor = "multi_thread")]
 async fn administrative_reads_are_in_the_audit_log() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let tenant = server.tenant("acme", "pro").await;
     let own = format!("/api/v1/admin/clients/{}", tenant.id);
     for path in [own.as_str(), "/api/v1/admin/clients", "/api/v1/admin/keys"] {
@@ -409,7 +406,7 @@ async fn administrative_reads_are_in_the_audit_log() {
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_need_the_scope_or_the_same_machine() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &["--metrics-tenants", "false"]);
+    let server = start(folder.path(), &["--metrics-tenants", "false"]);
     let tenant = server.tenant("acme", "pro").await;
     server.get("/api/v1/stats", &tenant.key).await;
     let scrape = async |key: Option<&str>, is_forwarded: bool| {
@@ -450,7 +447,7 @@ async fn metrics_need_the_scope_or_the_same_machine() {
 #[tokio::test(flavor = "multi_thread")]
 async fn guesses_of_keys_lock_no_key_out_that_comes_from_the_same_address() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let acme = server.tenant("acme", "enterprise").await;
     assert_eq!(status(&server, "/api/v1/stats", &acme.key).await, 200);
     let (_, unused) = server.key(&acme, &["read"]).await;

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::query::{SLOW, ask, with_pods};
 use super::state::agree;
+use super::stores::start;
 use super::work::unplaceable;
 use super::{PROCESSORS, Watchdog};
 
@@ -57,7 +58,7 @@ fn begin_body(url: &str, key: &str) -> (String, Duration) {
 #[tokio::test(flavor = "multi_thread")]
 async fn unfinished_bodies_of_many_tenants_stop_no_other_request() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let attackers = tenants(&server, 5).await;
     let victim = server.tenant("victim", "pro").await;
     let watchdog = Watchdog::start(&server, &victim).await;
@@ -127,7 +128,7 @@ fn repeatedly<F: Future<Output = u16> + Send + 'static>(
 async fn long_queries_of_many_tenants_delay_one_of_another_by_seconds() {
     let _processors = PROCESSORS.write().await;
     let folder = tempfile::tempdir().unwrap();
-    let server = Arc::new(Server::start(folder.path(), &[]));
+    let server = Arc::new(start(folder.path(), &[]));
     let victim = with_pods(&server, "victim", 3).await;
     let stop = Arc::new(AtomicBool::new(false));
     let mut asking = Vec::new();
@@ -169,7 +170,7 @@ async fn long_queries_of_many_tenants_delay_one_of_another_by_seconds() {
 async fn long_analyses_of_many_tenants_delay_one_of_another_by_seconds() {
     let _processors = PROCESSORS.write().await;
     let folder = tempfile::tempdir().unwrap();
-    let server = Arc::new(Server::start(folder.path(), &[]));
+    let server = Arc::new(start(folder.path(), &[]));
     let victim = server.tenant("victim", "pro").await;
     let stop = Arc::new(AtomicBool::new(false));
     let body = unplaceable(1000);

@@ -3,12 +3,12 @@
 
 use std::time::{Duration, Instant};
 
-use kgrca_tests::Server;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::Watchdog;
 use super::state::agree;
+use super::stores::start;
 
 fn lines(records: impl Iterator<Item = Value>) -> Vec<u8> {
     let all: Vec<String> = records.map(|record| record.to_string()).collect();
@@ -23,7 +23,7 @@ fn long(i: usize) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn texts_of_any_kind_fill_no_more_memory_than_the_plan_has() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let (attacker, victim) = (
         server.tenant("Attacker", "free").await,
         server.tenant("Victim", "pro").await,

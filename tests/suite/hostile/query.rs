@@ -11,6 +11,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::PROCESSORS;
+use super::stores::{start, start_with};
 
 /// What one tenant may take of the machine, beyond what the idle daemon has.
 const MEMORY: u64 = 512 << 20;
@@ -76,7 +77,7 @@ async fn no_form_of_nesting_ends_the_daemon() {
         ("MATCH (n) WHERE ", "n.a = 1 OR ", ""),
     ];
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let tenant = with_pods(&server, "Deep", 3).await;
     for (before, open, close) in forms {
         for times in [1, 8, 16, 31, 32, 33, 85, 399, 1_000, 10_000] {
@@ -245,7 +246,7 @@ impl Watch {
 #[tokio::test(flavor = "multi_thread")]
 async fn queries_that_exhaust_memory_or_time_end_alone() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Arc::new(Server::start(folder.path(), &[]));
+    let server = Arc::new(start(folder.path(), &[]));
     let attacker = with_pods(&server, "Bomb", 200).await;
     let other = with_pods(&server, "Other", 3).await;
     let idle = resident(server.id());
@@ -306,7 +307,7 @@ pub(super) const SLOW: &str = "MATCH (n) WITH collect(n.name) AS l RETURN \
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_runs_two_queries_at_a_time_and_others_are_served() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Arc::new(Server::start(folder.path(), &[]));
+    let server = Arc::new(start(folder.path(), &[]));
     let attacker = with_pods(&server, "Many", 200).await;
     let other = with_pods(&server, "Other", 3).await;
     let slow: Vec<_> = (0..30)
@@ -374,7 +375,7 @@ async fn gone(processes: &[u32]) {
 async fn a_sandbox_knows_no_secret_and_ends_with_the_daemon() {
     let folder = tempfile::tempdir().unwrap();
     let key = "kg_operator_0123456789abcdefghijklmnopqrstuv";
-    let server = Server::start_with(folder.path(), &[], &[("KGRCA_OPERATOR_KEY", key)]);
+    let server = start_with(folder.path(), &[], &[("KGRCA_OPERATOR_KEY", key)]);
     let tenant = with_pods(&server, "Acme", 200).await;
     let (url, secret) = (server.url.clone(), tenant.key.clone());
     let asked = tokio::spawn(async move {

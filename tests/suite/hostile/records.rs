@@ -1,15 +1,14 @@
 //! What one record may hold, and what records may cost that nobody counts: lists, ends of listings,
 //! deletions, and records with times of long ago.
 
-use std::path::Path;
-
 use kgrca_tests::Server;
 use kgrca_tests::server::Tenant;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
+use super::Watchdog;
 use super::state::agree;
-use super::{Watchdog, bytes_below};
+use super::stores::{start, stored};
 
 async fn send(server: &Server, tenant: &Tenant, kind: &str, body: String) -> (StatusCode, Value) {
     let response = server
@@ -51,7 +50,7 @@ fn lists(items: &[Value]) -> Vec<Value> {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_item_of_a_list_counts_as_a_record() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let (attacker, victim) = (
         server.tenant("Attacker", "free").await,
         server.tenant("Victim", "pro").await,
@@ -99,7 +98,7 @@ async fn each_item_of_a_list_counts_as_a_record() {
 #[tokio::test]
 async fn each_object_of_a_list_is_kept_under_its_own_key() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let tenant = server.tenant("Acme", "pro").await;
     let mut seen = 0;
     let forms = lists(&[]).len();
@@ -150,7 +149,7 @@ async fn until_refused(server: &Server, tenant: &Tenant, batch: impl Fn(usize) -
 #[tokio::test]
 async fn what_only_ends_something_is_bounded_and_stored_without_the_rest() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let junk = "x".repeat(400_000);
     let now = jiff::Timestamp::now().as_second();
     let at = move |i: usize| {
@@ -181,19 +180,15 @@ async fn what_only_ends_something_is_bounded_and_stored_without_the_rest() {
             (2..=14).contains(&taken),
             "{name}: {taken} batches of 0.8 MB"
         );
-        let log = log_of(folder.path(), &tenant);
+        let log = stored(folder.path(), &tenant);
         assert!(log < 100_000, "{name}: {log} bytes");
     }
-}
-
-fn log_of(folder: &Path, tenant: &Tenant) -> u64 {
-    bytes_below(&folder.join("log").join(&tenant.id))
 }
 
 #[tokio::test]
 async fn a_cluster_is_active_by_when_its_records_arrive() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let tenant = server.tenant("Acme", "free").await;
     let old = |cluster: &str| {
         let mut event = event(1);
@@ -206,7 +201,7 @@ async fn a_cluster_is_active_by_when_its_records_arrive() {
     assert_eq!(send(&server, &tenant, "events", old("b")).await.0, 429);
     // What was admitted is not remembered over a restart, but when it arrived is.
     assert!(server.terminate());
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     assert_eq!(send(&server, &tenant, "events", old("b")).await.0, 429);
     assert_eq!(send(&server, &tenant, "events", old("a")).await.0, 202);
 }

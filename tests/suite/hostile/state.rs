@@ -6,6 +6,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::Watchdog;
+use super::stores::{start, stored};
 
 pub(super) async fn agree(server: &Server, tenant: &Tenant, limits: Value) {
     let path = format!("/api/v1/admin/clients/{}", tenant.id);
@@ -43,7 +44,7 @@ async fn live(server: &Server, tenant: &Tenant, seen: u64) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn new_objects_beyond_the_plan_are_refused_and_known_ones_are_not() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let tenant = server.tenant("Acme", "pro").await;
     agree(&server, &tenant, json!({"live_objects": 20})).await;
     let answer = server
@@ -70,7 +71,7 @@ async fn new_objects_beyond_the_plan_are_refused_and_known_ones_are_not() {
     assert_eq!(live(&server, &tenant, 37).await, 20);
     server.kill();
     // Whether or not the worker is loaded yet: what exceeds the plan is not applied, and never is.
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     server
         .ingest(&tenant, "resources", pods("UPSERT", 50..60))
         .await;
@@ -78,7 +79,7 @@ async fn new_objects_beyond_the_plan_are_refused_and_known_ones_are_not() {
     agree(&server, &tenant, json!({"live_objects": null})).await;
     server.kill();
     let _ = std::fs::remove_dir_all(folder.path().join("snapshots"));
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     server
         .ingest(&tenant, "resources", pods("UPSERT", 70..71))
         .await;
@@ -88,7 +89,7 @@ async fn new_objects_beyond_the_plan_are_refused_and_known_ones_are_not() {
 #[tokio::test]
 async fn a_day_brings_as_much_state_as_the_plan_allows() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let tenant = server.tenant("Acme", "pro").await;
     agree(&server, &tenant, json!({"state_mb_day": 1})).await;
     let mut statuses = Vec::new();
@@ -113,7 +114,7 @@ async fn a_day_brings_as_much_state_as_the_plan_allows() {
 #[tokio::test(flavor = "multi_thread")]
 async fn short_records_count_as_what_is_stored_of_them() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let (attacker, victim) = (
         server.tenant("Attacker", "free").await,
         server.tenant("Victim", "pro").await,
@@ -147,7 +148,7 @@ async fn short_records_count_as_what_is_stored_of_them() {
         }
     }
     assert!((1..=2).contains(&taken), "{taken} were taken in");
-    let stored = super::bytes_below(&folder.path().join("log").join(&attacker.id));
+    let stored = stored(folder.path(), &attacker);
     assert!(stored < 31 << 20, "{stored} bytes");
     watchdog.check().await;
 }
@@ -155,7 +156,7 @@ async fn short_records_count_as_what_is_stored_of_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_state_stays_within_a_free_plan() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let (attacker, victim) = (
         server.tenant("Attacker", "free").await,
         server.tenant("Victim", "pro").await,
@@ -209,7 +210,7 @@ async fn a_flood_of_state_stays_within_a_free_plan() {
     let edges = stats["clusters"][0]["edges"].as_u64().unwrap();
     assert!(edges <= 60_000, "{stats}");
     assert!(server.terminate());
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let answer = server
         .ingest(&attacker, "resources", pods("UPSERT", 0..1))
         .await;

@@ -4,12 +4,12 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use kgrca_core::storage::embedded::sqlite::SqliteMeta;
-use kgrca_core::storage::sql::{Database, Purpose, Reach};
 use kgrca_tests::Server;
 use kgrca_tests::server::Tenant;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+
+use super::stores::{accept_keys, refuse_keys, start};
 
 const TENANTS: &str = "/api/v1/admin/clients";
 
@@ -46,42 +46,26 @@ async fn works(server: &Server, key: &str) -> bool {
     response.await.status() == 200
 }
 
-/// Runs a statement on the metadata of a running daemon.
-async fn sql(server: &Server, statement: &'static str) {
-    let meta = SqliteMeta::open(&server.folder.join("meta.db"))
-        .await
-        .unwrap();
-    let begun = meta.database().begin(Reach::Operator, Purpose::Durable);
-    let mut tx = begun.await.unwrap();
-    tx.run(statement, Vec::new()).await.unwrap();
-    tx.commit().await.unwrap();
-}
-
 #[tokio::test]
 async fn a_repeated_creation_cannot_harm_the_tenant() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let acme = json!({"name": "Acme", "plan": "pro"});
     let created = post(&server, TENANTS, &server.operator, b"acme", &acme).await;
     assert_eq!(created.status, 201);
     let tenant = Tenant::from_created(&created.body);
-    sql(
-        &server,
-        "CREATE TRIGGER refuse BEFORE INSERT ON api_keys
-            BEGIN SELECT RAISE(FAIL, 'refused by the test'); END",
-    )
-    .await;
+    refuse_keys(&server).await;
     let failed = post(&server, TENANTS, &server.operator, b"acme", &acme).await;
     assert!(failed.status.is_server_error(), "{}", failed.body);
     assert!(
         works(&server, &tenant.key).await,
         "the tenant keeps its key"
     );
-    sql(&server, "DROP TRIGGER refuse").await;
+    accept_keys(&server).await;
     server.kill();
 
     // The repetition dies as soon as it has written anything.
-    let server = Server::start(folder.path(), &["--abort-at-saga-write", "1"]);
+    let server = start(folder.path(), &["--abort-at-saga-write", "1"]);
     let repeated = server
         .http
         .post(format!("{}{TENANTS}", server.url))
@@ -90,7 +74,7 @@ async fn a_repeated_creation_cannot_harm_the_tenant() {
         .body(acme.to_string());
     assert!(repeated.send().await.is_err(), "it dies before it answers");
     server.kill();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let saga = created.body["saga_id"].as_str().unwrap();
     let path = format!("/api/v1/admin/sagas/{saga}");
     let act = json!({"act": "compensate"});
@@ -106,7 +90,7 @@ async fn a_repeated_creation_cannot_harm_the_tenant() {
 #[tokio::test]
 async fn an_idempotency_key_belongs_to_one_request_of_one_caller() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let acme = json!({"name": "Acme", "plan": "pro"});
     let created = post(&server, TENANTS, &server.operator, b"k", &acme).await;
     let tenant = Tenant::from_created(&created.body);
@@ -137,7 +121,7 @@ async fn an_idempotency_key_belongs_to_one_request_of_one_caller() {
 #[tokio::test]
 async fn a_repeated_creation_leaves_the_customers_own_keys() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let acme = json!({"name": "Acme", "plan": "pro"});
     let created = post(&server, TENANTS, &server.operator, b"k", &acme).await;
     let tenant = Tenant::from_created(&created.body);
@@ -186,7 +170,7 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 async fn what_is_audited_is_done_even_if_the_caller_disconnects() {
     const CALLS: usize = 40;
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let tenant = server.tenant("Acme", "pro").await;
     let mut keys = Vec::new();
     for _ in 0..CALLS {
@@ -229,7 +213,7 @@ async fn what_is_audited_is_done_even_if_the_caller_disconnects() {
 #[tokio::test]
 async fn a_caller_who_disconnects_within_its_body_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let host = server.url.trim_start_matches("http://").to_owned();
     let mut stream = TcpStream::connect(&host).unwrap();
     let key = &server.operator;
@@ -248,7 +232,7 @@ async fn a_caller_who_disconnects_within_its_body_leaves_nothing() {
 #[tokio::test]
 async fn names_of_keys_are_bounded_and_plain() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let tenant = server.tenant("Acme", "pro").await;
     for name in [
         "x".repeat(201),
@@ -271,7 +255,7 @@ async fn names_of_keys_are_bounded_and_plain() {
 #[tokio::test]
 async fn an_administrator_remains() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let tenant = server.tenant("Acme", "pro").await;
     let listed = server.get("/api/v1/keys", &tenant.key).await;
     let path = format!(
@@ -321,7 +305,7 @@ async fn an_administrator_remains() {
 #[tokio::test]
 async fn a_key_grants_no_scope_that_it_lacks() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let tenant = server.tenant("Acme", "pro").await;
     let (_, narrow) = server.key(&tenant, &["admin"]).await;
     let (wide, _) = server.key(&tenant, &["read", "query"]).await;
@@ -342,7 +326,7 @@ async fn a_key_grants_no_scope_that_it_lacks() {
 #[tokio::test]
 async fn a_deletion_that_is_cancelled_leaves_a_tenant_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let tenant = server.tenant("Acme", "pro").await;
     let (key, _) = server.key(&tenant, &["read"]).await;
     let path = format!("{TENANTS}/{}", tenant.id);

@@ -3,11 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use kgrca_tests::Server;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::Watchdog;
+use super::stores::start;
 
 /// Pods that wait for a node, and nodes whose taints they do not tolerate: each pod is compared
 /// with each node.
@@ -39,7 +39,7 @@ pub(super) fn unplaceable(count: usize) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_with_a_long_evaluation_stops_in_time_and_goes_on_after_it() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let tenant = server.tenant("Attacker", "free").await;
     server.ingest(&tenant, "resources", unplaceable(2000)).await;
     let before = processor_time(server.id());
@@ -53,7 +53,7 @@ async fn a_daemon_with_a_long_evaluation_stops_in_time_and_goes_on_after_it() {
         "{:?}",
         began.elapsed()
     );
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let stats = server.settled(&tenant, 4000).await;
     assert_eq!(stats["clusters"][0]["resources"], 4000, "{stats}");
     let began = Instant::now();
@@ -92,7 +92,7 @@ fn failing(count: usize) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_analyzed_is_limited_for_each_tenant() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let (attacker, victim) = (
         server.tenant("Attacker", "pro").await,
         server.tenant("Victim", "pro").await,
@@ -150,7 +150,7 @@ async fn what_is_analyzed_is_limited_for_each_tenant() {
 #[tokio::test(flavor = "multi_thread")]
 async fn large_objects_are_bounded_by_the_plan_whatever_makes_them_large() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
     let (attacker, victim) = (
         server.tenant("Attacker", "free").await,
         server.tenant("Victim", "pro").await,
