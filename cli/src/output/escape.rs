@@ -40,7 +40,10 @@ pub fn has_hidden(text: &str) -> bool {
 
 /// A cell that a spreadsheet takes as text: one that begins like a formula gets an apostrophe.
 pub fn csv_cell(text: &str) -> Cow<'_, str> {
-    let is_formula = text.starts_with(['=', '+', '-', '@']) || text.starts_with(char::is_control);
+    // Some programs look for a formula behind spaces, or take wide characters for plain ones.
+    let first = text.trim_start_matches(' ');
+    let signs = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
+    let is_formula = first.starts_with(signs) || first.starts_with(char::is_control);
     let is_number = text.parse::<f64>().is_ok_and(f64::is_finite);
     let cell = lines(text);
     if is_formula && !is_number && text != "-" {
@@ -110,7 +113,7 @@ mod tests {
 
     #[test]
     fn cells_that_begin_like_a_formula_are_text() {
-        for formula in ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "-inf"] {
+        for formula in ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "-inf", " =1", "＝1+1"] {
             assert!(csv_cell(formula).starts_with('\''), "{formula:?}");
         }
         for plain in ["-1.5", "-", "+3", "a=b", ""] {

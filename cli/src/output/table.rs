@@ -105,10 +105,10 @@ impl Table {
     }
 }
 
-/// A cell of CSV, quoted where needed.
+/// A cell of CSV, quoted where needed: also for programs that take semicolons or tabs for separators.
 fn quoted(cell: &str) -> String {
     let cell = escape::csv_cell(cell);
-    if cell.contains([',', '"', '\n']) {
+    if cell.contains([',', ';', '\t', '"', '\n']) {
         format!("\"{}\"", cell.replace('"', "\"\""))
     } else {
         cell.into_owned()
@@ -121,6 +121,7 @@ mod tests {
 
     #[test]
     fn a_hostile_cell_stays_in_its_cell() {
+        assert_eq!(quoted("x;=HYPERLINK(1)"), "\"x;=HYPERLINK(1)\"");
         let hostile = "a\u{1b}[2J\r\n\tb\u{202e}";
         let header = vec!["ID".to_owned(), hostile.to_owned()];
         let table = Table::of(header, [vec![hostile.to_owned(), "=1+1".to_owned()]]);

@@ -198,7 +198,7 @@ pub(super) fn apply(
         Work::Nothing | Work::WritePending(_) => None,
     };
     let is_due = |cluster: &Str| due.as_ref().is_some_and(|due| due.contains(cluster));
-    let mut written: BTreeSet<Str> = touched;
+    let mut written = touched.clone();
     written.extend(due.iter().flatten().cloned());
     if let Work::WritePending(clusters) = &batch.work {
         written.extend(clusters.iter().cloned());
@@ -229,7 +229,8 @@ pub(super) fn apply(
                 state: state.save(),
                 last_record: state.last_record,
                 last_arrival: outcome.arrivals.get(cluster).copied(),
-                counts: evaluation.map(|_| counts(state)),
+                // An evaluation may have to wait.
+                counts: (evaluation.is_some() || touched.contains(cluster)).then(|| counts(state)),
             });
         }
     }

@@ -45,6 +45,41 @@ const PROSE: [&str; 16] = [
     "format",
 ];
 
+/// Headers that carry no credentials.
+const PLAIN: [&str; 14] = [
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "cache-control",
+    "connection",
+    "content-type",
+    "host",
+    "origin",
+    "upgrade",
+    "user-agent",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+];
+
+/// Whether a header carries no credentials.
+pub(super) fn is_plain(name: &str) -> bool {
+    PLAIN.iter().any(|plain| name.eq_ignore_ascii_case(plain))
+}
+
+/// Whether a header carries nothing but credentials.
+pub(super) fn is_authorization(name: &str) -> bool {
+    [
+        "authorization",
+        "proxy-authorization",
+        "cookie",
+        "set-cookie",
+    ]
+    .iter()
+    .any(|header| name.eq_ignore_ascii_case(header))
+}
+
 /// The value of a header whose name ends at `from`: to the end of the line or to the closing quote.
 fn content(text: &str, from: usize) -> Option<Range<usize>> {
     let rest = ahead(text, from);

@@ -60,6 +60,9 @@ pub fn is_secret_name(name: &str) -> bool {
 /// Masks the value of a variable or a key.
 pub fn variable<'a>(name: &str, value: &'a str) -> Cow<'a, str> {
     let sort = name::sort(name);
+    if header::is_authorization(name) && !value::is_placeholder(value) {
+        return Cow::Borrowed(MASK);
+    }
     if sort != name::Sort::Plain && !value::is_placeholder(value) && name::fits(sort, name, value) {
         Cow::Borrowed(MASK)
     } else {
@@ -102,6 +105,48 @@ mod tests {
         ] {
             assert!(line(secret).contains(MASK), "{secret}");
         }
+    }
+
+    #[test]
+    fn secrets_in_sentences_are_masked_and_names_are_not() {
+        let secret = "zq03Xv9Tw7Lm4Kp2";
+        for sentence in [
+            r#"invalid token "SECRET""#,
+            r#"invalid api key "SECRET" for tenant"#,
+            "Incorrect API key provided: SECRET",
+            r#"secret \"SECRET\" rejected"#,
+            "the access token used was not `SECRET`; token `SECRET` expired",
+        ] {
+            let masked = line(&sentence.replace("SECRET", secret)).into_owned();
+            assert!(masked.contains(MASK), "{masked}");
+        }
+        for plain in [
+            r#"secret "orders-db-credentials" not found"#,
+            r#"couldn't find key "DB_HOST" in ConfigMap shop/orders"#,
+            r#"invalid token "<" at line 3"#,
+            "the key provided: is not a member of the group",
+            "token used before issued",
+        ] {
+            assert_eq!(line(plain), plain);
+        }
+    }
+
+    #[test]
+    fn headers_of_probes_are_masked_but_for_those_without_credentials() {
+        let header = |name: &str, value: &str| serde_json::json!({"name": name, "value": value});
+        let mut pod = serde_json::json!({"kind": "Pod", "metadata": {}, "spec": {"containers": [{
+            "livenessProbe": {"httpGet": {"port": 80, "httpHeaders": [
+                header("Authorization", "ApiKey abc"), header("X-Forwarded-Access", "abc"),
+                header("Host", "shop.example.com"),
+            ]}},
+        }], "routes": {"headers": {"Authorization": "GenieKey abc", "Accept": "text/html"}}}});
+        assert!(object(&mut pod));
+        let text = pod.to_string();
+        assert!(!text.contains("abc"), "{text}");
+        assert!(
+            text.contains("shop.example.com") && text.contains("text/html"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -193,14 +193,19 @@ pub(super) fn sort(name: &str) -> Sort {
     Sort::Plain
 }
 
+/// Whether a value looks like a secret, whatever its name is.
+pub(super) fn looks_secret(value: &str) -> bool {
+    let is_hex = value.len() >= 20 && value.bytes().all(|b| b.is_ascii_hexdigit());
+    is_hex || is_random(value)
+}
+
 /// Whether a value is what its name announces.
 pub(super) fn fits(sort: Sort, name: &str, value: &str) -> bool {
-    let is_hex = value.len() >= 20 && value.bytes().all(|b| b.is_ascii_hexdigit());
     match sort {
         // `pass: 12 fail: 0` counts.
         Sort::Password => !(name.eq_ignore_ascii_case("pass") && is_short_number(value)),
         Sort::Secret => !is_object_name(name, value) && !is_short_number(value),
-        Sort::Number => is_hex || is_random(value),
+        Sort::Number => looks_secret(value),
         Sort::Random => is_random(value),
         Sort::Plain => false,
     }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::scan::{self, What};
-use super::{HashKey, MASK, argument, variable};
+use super::{HashKey, MASK, argument, header, variable};
 use crate::model::{Kind, Topic};
 
 /// The maps that hold the content of Secrets and `ConfigMap`s.
@@ -83,6 +83,7 @@ fn may_hold_secret(text: &str) -> bool {
     // Escapes can hide a secret from the search.
     CONTENT.iter().any(|name| text.contains(name))
         || text.contains("last-applied")
+        || text.contains("httpHeaders")
         || text.contains("\\u")
         || text.contains("\\/")
         || !scan::ranges(text, What::All, 0).is_empty()
@@ -163,6 +164,7 @@ impl Mask<'_> {
                 // The value of `{"name": "DB_PASSWORD", "value": "…"}`.
                 "value" => self.value(variable_name.as_deref().unwrap_or(name), value, None),
                 "args" | "command" => self.arguments(value),
+                "httpHeaders" => self.headers(value),
                 "items" => self.value("", value, of_items.as_ref()),
                 _ => self.value(name, value, None),
             }
@@ -225,6 +227,18 @@ impl Mask<'_> {
                 self.set(text, key.variable(&name, &text.clone()));
             }
         }
+    }
+
+    /// The headers that probes send: which of them carry credentials, only their server knows.
+    fn headers(&mut self, value: &mut Value) {
+        for header in value.as_array_mut().into_iter().flatten() {
+            let name = header.get("name").and_then(Value::as_str);
+            let is_plain = name.is_some_and(header::is_plain);
+            if !is_plain && let Some(value) = header.get_mut("value") {
+                self.replace(value, MASK);
+            }
+        }
+        self.value("", value, None);
     }
 
     fn set(&mut self, text: &mut String, with: Cow<'_, str>) {

@@ -39,7 +39,13 @@ pub(super) fn after(text: &str, hit: Range<usize>, found: &mut Found) -> usize {
     }
     let is_prose = value.is_spaced && sort != Sort::Password && is_message(text, &value.range);
     let is_option = value.is_option && sort == Sort::Random;
-    if !is_prose && !is_option && name::fits(sort, name, content) {
+    let fits = if value.is_said {
+        // A quoted word behind a name may be another name: `secret "db" not found`.
+        name::looks_secret(content)
+    } else {
+        name::fits(sort, name, content)
+    };
+    if !is_prose && !is_option && fits {
         found.add(value.range);
     }
     end
@@ -51,6 +57,8 @@ struct Value {
     is_spaced: bool,
     /// After an option and a space.
     is_option: bool,
+    /// In a sentence: `invalid token "x"`.
+    is_said: bool,
 }
 
 impl Value {
@@ -59,6 +67,7 @@ impl Value {
             range,
             is_spaced: false,
             is_option: false,
+            is_said: false,
         }
     }
 }
@@ -106,15 +115,23 @@ impl Place<'_> {
             value.is_option = true;
             return Some(value);
         }
-        // `PASSWORD 'x'` of SQL, and `password "x"` as programs quote it. A quoted word behind other
-        // names is a name, too: `secret "db" not found`.
+        // `PASSWORD 'x'` of SQL, `password "x"` and `API key provided: x` as programs say it.
         let name = text[self.start..self.end].to_ascii_lowercase();
         let is_password = ["password", "passwd", "passphrase"]
             .iter()
             .any(|end| name.ends_with(end));
-        let quoted = tail.trim_start_matches('\\');
-        let is_said = is_apart && is_password && quoted.starts_with(['\'', '"']);
-        is_said.then(|| value_at(text, at(tail), self)).flatten()
+        let said = if is_apart {
+            without_participle(tail)
+        } else {
+            ""
+        };
+        let is_quoted = said.trim_start_matches('\\').starts_with(['\'', '"', '`']);
+        if !is_quoted && said.len() == tail.len() {
+            return None;
+        }
+        let mut value = value_at(text, at(said), self)?;
+        value.is_said = !(is_password && is_quoted);
+        Some(value)
     }
 
     /// The content of an XML element with this name, or of one that has the name as an attribute.
@@ -207,6 +224,20 @@ fn value_at(text: &str, start: usize, place: &Place<'_>) -> Option<Value> {
         word.find(ends_word).unwrap_or(text.len() - from)
     };
     Some(Value::of(from..from + len))
+}
+
+/// `provided: x` behind a name.
+fn without_participle(tail: &str) -> &str {
+    let word = tail.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(0);
+    let is_participle = [
+        "provided", "supplied", "received", "given", "used", "sent", "was",
+    ]
+    .contains(&&tail[..word]);
+    if is_participle {
+        tail[word..].trim_start_matches([':', '=', ' '])
+    } else {
+        tail
+    }
 }
 
 fn ends_word(c: char) -> bool {
