@@ -113,7 +113,9 @@ mod tests {
 
     #[test]
     fn cells_that_begin_like_a_formula_are_text() {
-        for formula in ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "-inf", " =1", "＝1+1"] {
+        for formula in [
+            "=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "-inf", " =1", "＝1+1",
+        ] {
             assert!(csv_cell(formula).starts_with('\''), "{formula:?}");
         }
         for plain in ["-1.5", "-", "+3", "a=b", ""] {

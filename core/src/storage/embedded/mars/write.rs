@@ -20,6 +20,7 @@ pub(super) fn batch(db: &Database, batch: &GraphBatch) -> Result<()> {
     let mut writer = Writer {
         tx: &tx,
         ids: HashMap::new(),
+        outgoing: None,
     };
     if let Err(e) = writer.fence(batch) {
         return Err(abort(tx, e));
@@ -43,6 +44,16 @@ struct Writer<'a> {
     tx: &'a WriteTransaction,
     /// Nodes of this batch by label and id: most are referenced several times.
     ids: HashMap<(&'static str, String), NodeId>,
+    /// Edges out of the node of which edges were written last: those of a node follow each other.
+    outgoing: Option<Outgoing>,
+}
+
+/// The edges of one type out of a node, by their other ends. A Service has those of all pods that it
+/// ever selected: for each edge to walk all of them would take forever.
+struct Outgoing {
+    from: NodeId,
+    label: &'static str,
+    to: HashMap<NodeId, Vec<EdgeId>>,
 }
 
 type Done<T = ()> = std::result::Result<T, GraphError>;
@@ -175,60 +186,57 @@ impl Writer<'_> {
             return Ok(());
         };
         let (label, since) = (edge.relation.as_str(), time(edge.valid_from));
-        if is_copy {
-            let until = edge.valid_to.map(time);
-            let is_same = |p: &Props| {
+        let tx = self.tx;
+        let between = self.outgoing(from, label)?.entry(to).or_default();
+        let until = edge.valid_to.map(time);
+        let known = if is_copy {
+            find_edge(tx, between, |p| {
                 p.get("valid_from") == Some(&since) && p.get("valid_to") == until.as_ref()
-            };
-            if self.edge(from, label, to, is_same)?.is_none() {
-                let props = row::props([
-                    ("valid_from", Some(since.clone())),
-                    ("valid_to", until.clone()),
-                ]);
-                Database::create_edge_in_txn(self.tx, label, from, to, props)?;
+            })?
+        } else {
+            match find_edge(tx, between, |p| p.get("valid_from") == Some(&since))? {
+                Some(known) => Some(known),
+                None => find_edge(tx, between, |p| !p.contains_key("valid_to"))?,
             }
-            return Ok(());
-        }
-        let known = match self.edge(from, label, to, |p| p.get("valid_from") == Some(&since))? {
-            Some(known) => Some(known),
-            None => self.edge(from, label, to, |p| !p.contains_key("valid_to"))?,
         };
-        match (known, edge.valid_to) {
+        match (known, until) {
             (None, until) => {
-                let props =
-                    row::props([("valid_from", Some(since)), ("valid_to", until.map(time))]);
-                Database::create_edge_in_txn(self.tx, label, from, to, props)?;
+                let props = row::props([("valid_from", Some(since)), ("valid_to", until)]);
+                between.push(Database::create_edge_in_txn(tx, label, from, to, props)?);
             }
-            (Some(known), Some(until)) => {
-                Database::set_edge_prop_in_txn(self.tx, known, "valid_to", time(until))?;
+            (Some(known), Some(until)) if !is_copy => {
+                Database::set_edge_prop_in_txn(tx, known, "valid_to", until)?;
             }
-            (Some(_), None) => {}
+            (Some(_), _) => {}
         }
         Ok(())
     }
 
-    fn edge(
-        &self,
+    /// The edges of a type out of a node, by their other ends.
+    fn outgoing(
+        &mut self,
         from: NodeId,
-        label: &str,
-        to: NodeId,
-        is_it: impl Fn(&Props) -> bool,
-    ) -> Done<Option<EdgeId>> {
-        for near in
-            Database::neighbors_in_txn(Txn::Write(self.tx), from, Direction::Out, Some(label))?
-        {
-            if near.other == to
-                && let Some(edge) = Database::get_edge_in_txn(Txn::Write(self.tx), near.edge_id)?
-                && is_it(&edge.props)
-            {
-                return Ok(Some(near.edge_id));
+        label: &'static str,
+    ) -> Done<&mut HashMap<NodeId, Vec<EdgeId>>> {
+        let is_it = |o: &Outgoing| o.from == from && o.label == label;
+        let known = match self.outgoing.take().filter(is_it) {
+            Some(known) => known,
+            None => {
+                let mut to: HashMap<_, Vec<_>> = HashMap::new();
+                let (tx, label_of) = (Txn::Write(self.tx), Some(label));
+                for near in Database::neighbors_in_txn(tx, from, Direction::Out, label_of)? {
+                    to.entry(near.other).or_default().push(near.edge_id);
+                }
+                Outgoing { from, label, to }
             }
-        }
-        Ok(None)
+        };
+        Ok(&mut self.outgoing.insert(known).to)
     }
 
     fn connect(&self, from: NodeId, label: &str, to: NodeId) -> Done {
-        if self.edge(from, label, to, |_| true)?.is_none() {
+        let tx = Txn::Write(self.tx);
+        let near = Database::neighbors_in_txn(tx, from, Direction::Out, Some(label))?;
+        if !near.iter().any(|near| near.other == to) {
             Database::create_edge_in_txn(self.tx, label, from, to, Props::new())?;
         }
         Ok(())
@@ -315,6 +323,21 @@ impl Writer<'_> {
         Database::delete_node_in_txn(self.tx, from, true)?;
         Ok(())
     }
+}
+
+/// The first of some edges whose properties are as wanted.
+fn find_edge(
+    tx: &WriteTransaction,
+    edges: &[EdgeId],
+    is_it: impl Fn(&Props) -> bool,
+) -> Done<Option<EdgeId>> {
+    for id in edges {
+        let edge = Database::get_edge_in_txn(Txn::Write(tx), *id)?;
+        if edge.is_some_and(|edge| is_it(&edge.props)) {
+            return Ok(Some(*id));
+        }
+    }
+    Ok(None)
 }
 
 fn cause_props(cause: &CauseRow, at: Time) -> Props {
