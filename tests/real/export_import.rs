@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::process::Output;
 
+use base64::Engine;
 use kgrca_core::model::{Time, Topic};
 use kgrca_tests::server::Tenant;
 use kgrca_tests::simulate::{Cluster, Sent, Size};
@@ -393,4 +394,53 @@ async fn altered_exports_are_rejected_and_a_stopped_import_resumes() {
         )
         .await;
     assert_eq!(late.status(), 409, "who is served takes no more rows");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encrypted_export_is_read_with_its_key_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("Acme", "pro").await;
+    let sent = send(&server, &tenant, faults::records(now()).into_iter()).await;
+    server.settled(&tenant, sent).await;
+    let before = seen(&server, &tenant).await;
+    serve(&server, &tenant, json!({"state": "suspended"})).await;
+    let key = |name: &str, byte: u8| {
+        let file = folder.path().join(name);
+        let text = base64::engine::general_purpose::STANDARD.encode([byte; 32]);
+        std::fs::write(&file, text).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&file, mode).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let (own, other) = (key("own.key", 1), key("other.key", 2));
+    let out = folder.path().join("out");
+    let path = out.to_str().unwrap();
+    let export = [
+        "tenant",
+        "export",
+        &tenant.id,
+        "--out",
+        path,
+        "--key-file",
+        &own,
+    ];
+    json_of(&operator(&server, &export));
+    for file in std::fs::read_dir(&out).unwrap() {
+        let file = file.unwrap();
+        let text = std::fs::read(file.path()).unwrap();
+        let text = String::from_utf8_lossy(&text);
+        assert!(!text.contains("Acme") && !text.contains("shop"), "{file:?}");
+    }
+    for (more, why) in [
+        (&["--plan", "pro"][..], "is encrypted"),
+        (&["--plan", "pro", "--key-file", &other], "another key"),
+    ] {
+        let refused = import(&server, &out, more);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && said.contains(why), "{said}");
+    }
+    let imported = import(&server, &out, &["--plan", "pro", "--key-file", &own]);
+    let imported = Tenant::from_created(&json_of(&imported));
+    assert_eq!(seen(&server, &imported).await, before);
 }

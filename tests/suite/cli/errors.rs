@@ -167,8 +167,27 @@ fn errors_of_files_and_settings_match_the_snapshot() {
         page.file("export/manifest.json", &manifest.to_string());
         page.run("tenant import HOME/export --plan free", &[url]);
     }
+    for (name, content, mode) in [
+        ("no.key", "", 0o600),
+        ("open.key", KEY, 0o644),
+        ("own.key", KEY, 0o600),
+    ] {
+        let file = page.file(name, content);
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(file, mode).unwrap();
+        let import = format!("tenant import HOME/export --plan free --key-file HOME/{name}");
+        page.run(&import, &[url]);
+    }
+    page.run(
+        "tenant import HOME/export --plan free --key-file HOME/gone",
+        &[url],
+    );
+    page.file("sealed/manifest.json.enc", "x");
+    page.run("tenant import HOME/sealed --plan free", &[url]);
     page.compare("file-errors");
 }
+
+const KEY: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
 
 fn manifest(format: u32, files: &[Value]) -> Value {
     json!({"format": format, "version": "9.0.0", "client_id": "client-acme-000000",

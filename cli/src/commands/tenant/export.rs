@@ -1,12 +1,13 @@
 //! `kgrca tenant export`
 
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use kgrca_core::api::TenantStatus;
 use kgrca_core::storage::archive::{FORMAT, Manifest, Part, PartFile};
 use kgrca_core::tenancy::TenantState;
 
-use super::archive::{Archive, Checksum, PartWriter, at};
+use super::archive::{Archive, Checksum, ExportKey, PartWriter, at};
 use super::{Env, path};
 use crate::client::{As, Client};
 use crate::error::{CliError, Result};
@@ -19,11 +20,14 @@ struct Export<'a> {
     out: &'a Path,
     /// The directory while it is incomplete.
     partial: PathBuf,
+    /// What its files are encrypted with.
+    key: Option<Rc<ExportKey>>,
 }
 
-pub(super) fn run(env: &Env<'_>, id: &str, out: &Path) -> Result {
+pub(super) fn run(env: &Env<'_>, id: &str, out: &Path, key_file: Option<&Path>) -> Result {
+    let key = key_file.map(ExportKey::read).transpose()?.map(Rc::new);
     let client = env.client()?;
-    let export = Export::plan(&client, id, out)?;
+    let export = Export::plan(&client, id, out, key)?;
     if export.is_active() {
         env.out.message(&format!(
             "not a point-in-time copy; run `kgrca tenant suspend {id}` first for a consistent \
@@ -39,7 +43,12 @@ pub(super) fn run(env: &Env<'_>, id: &str, out: &Path) -> Result {
 
 impl<'a> Export<'a> {
     /// Checks that the target is free and the tenant can be exported.
-    fn plan(client: &'a Client, id: &str, out: &'a Path) -> Result<Self> {
+    fn plan(
+        client: &'a Client,
+        id: &str,
+        out: &'a Path,
+        key: Option<Rc<ExportKey>>,
+    ) -> Result<Self> {
         let status: TenantStatus = client.get(As::Operator, &path(id), &[])?;
         if out.exists() {
             let message = format!("{} already exists", out.display());
@@ -51,6 +60,7 @@ impl<'a> Export<'a> {
             status,
             out,
             partial: out.with_file_name(format!("{name}.part")),
+            key,
         };
         if !export.is_active() && export.status.lag > 0 {
             let message = format!(
@@ -73,7 +83,7 @@ impl<'a> Export<'a> {
             std::fs::remove_dir_all(&self.partial).map_err(at(&self.partial))?;
         }
         create_private(&self.partial)?;
-        let archive = Archive::new(&self.partial);
+        let archive = Archive::new(&self.partial, self.key.as_ref());
         let exported_at = now();
         let files = Part::EXPORTED
             .iter()

@@ -1,8 +1,8 @@
 //! `kgrca tenant import`
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::BufRead;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use kgrca_core::api::{CreatedTenant, Imported, NewTenant, SagaAct, SagaChange};
 use kgrca_core::storage::archive::{Manifest, Part};
@@ -10,7 +10,7 @@ use kgrca_core::tenancy::{Saga, Step, StepState};
 use reqwest::Method;
 
 use super::Env;
-use super::archive::{Archive, Checksum, at};
+use super::archive::{Archive, Checksum, ExportKey, at};
 use super::create::{PATIENCE, report_once, show_created};
 use crate::client::{As, Client, Retry};
 use crate::error::{CliError, Result};
@@ -32,13 +32,17 @@ pub(in crate::commands) struct Args {
     /// Contact e-mail
     #[arg(long, default_value = "", hide_default_value = true)]
     email: String,
+    /// File with the key of an encrypted export
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
     /// Resume an interrupted import
     #[arg(long, value_name = "SAGA")]
     resume: Option<String>,
 }
 
 pub(super) fn run(env: &Env<'_>, args: Args) -> Result {
-    let archive = Archive::new(&args.directory);
+    let key = args.key_file.as_deref().map(ExportKey::read).transpose()?;
+    let archive = Archive::open(&args.directory, key.map(Rc::new).as_ref())?;
     let manifest = archive.verified_manifest()?;
     let digest = archive.digest()?;
     let client = env.client()?;
@@ -154,7 +158,8 @@ impl Import<'_> {
         } else {
             0
         };
-        send_lines(&self.archive.file(part), skip, |chunk| {
+        let (file, lines) = (self.archive.file(part), self.archive.read(part)?);
+        send_lines(&file, lines, skip, |chunk| {
             let _: Imported = self.client.post_lines(&route, chunk)?;
             Ok(())
         })
@@ -198,8 +203,12 @@ impl Import<'_> {
 }
 
 /// Sends a file's lines after the first `skip` ones, in chunks of about [`CHUNK`] bytes.
-fn send_lines(file: &Path, skip: u64, send: impl Fn(Vec<u8>) -> Result) -> Result {
-    let mut reader = BufReader::new(File::open(file).map_err(at(file))?);
+fn send_lines(
+    file: &Path,
+    mut reader: Box<dyn BufRead>,
+    skip: u64,
+    send: impl Fn(Vec<u8>) -> Result,
+) -> Result {
     let mut chunk = Vec::new();
     for _ in 0..skip {
         reader.read_until(b'\n', &mut chunk).map_err(at(file))?;

@@ -65,6 +65,9 @@ pub(super) enum Verb {
         /// Directory to create
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
+        /// Encrypt the files with the key in this file: 32 bytes in Base64
+        #[arg(long, value_name = "FILE")]
+        key_file: Option<PathBuf>,
     },
     /// Create a tenant from an export of any kind of store, and print its key once
     Import(import::Args),
@@ -104,7 +107,9 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
         Verb::Suspend { id } => update::set_state(env, &id_of(env, id)?, Served::Suspended),
         Verb::Resume { id } => update::set_state(env, &id_of(env, id)?, Served::Active),
         Verb::Delete(args) => delete(env, args),
-        Verb::Export { id, out } => export::run(env, &id_of(env, id)?, &out),
+        Verb::Export { id, out, key_file } => {
+            export::run(env, &id_of(env, id)?, &out, key_file.as_deref())
+        }
         Verb::Import(args) => import::run(env, args),
         Verb::Move { id, graph_server } => moving::run(env, &id_of(env, id)?, graph_server),
     }

@@ -1,16 +1,24 @@
 //! The directory of an export: a file per part and a manifest with checksums.
 
+mod cipher;
+mod key;
+
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use kgrca_core::storage::archive::{FORMAT, Manifest, Part, PartFile};
 use kgrca_core::tenancy::hex;
 use sha2::{Digest, Sha256};
 
 use crate::error::{CliError, Result};
+use cipher::{Decrypting, Encrypting};
+pub(super) use key::ExportKey;
 
 const MANIFEST: &str = "manifest.json";
+/// Behind the names of encrypted files.
+const ENCRYPTED: &str = "enc";
 
 /// Counts rows and hashes bytes as they pass.
 #[derive(Default)]
@@ -48,32 +56,93 @@ pub(super) fn at(path: &Path) -> impl Fn(std::io::Error) -> CliError + '_ {
 /// An export on disk.
 pub(super) struct Archive {
     directory: PathBuf,
+    key: Option<Rc<ExportKey>>,
 }
 
 impl Archive {
-    pub(super) fn new(directory: &Path) -> Self {
+    /// An export whose files are encrypted if there is a key.
+    pub(super) fn new(directory: &Path, key: Option<&Rc<ExportKey>>) -> Self {
         Self {
             directory: directory.to_owned(),
+            key: key.cloned(),
+        }
+    }
+
+    /// An export that exists.
+    pub(super) fn open(directory: &Path, key: Option<&Rc<ExportKey>>) -> Result<Self> {
+        let has = |name: &str| directory.join(name).exists();
+        let encrypted = format!("{MANIFEST}.{ENCRYPTED}");
+        let export = directory.display();
+        if key.is_none() && has(&encrypted) {
+            let message = format!("the export {export} is encrypted");
+            return Err(CliError::usage(message).hint("pass its key with --key-file FILE"));
+        }
+        if key.is_some() && has(MANIFEST) && !has(&encrypted) {
+            let message = format!("the export {export} is not encrypted");
+            return Err(CliError::usage(message).hint("leave out --key-file"));
+        }
+        Ok(Self::new(directory, key))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        match self.key {
+            Some(_) => self.directory.join(format!("{name}.{ENCRYPTED}")),
+            None => self.directory.join(name),
         }
     }
 
     /// The file of a part. Never the name in the manifest, which may be any path.
     pub(super) fn file(&self, part: Part) -> PathBuf {
-        self.directory.join(file_name(part))
+        self.path(&file_name(part))
+    }
+
+    /// The content of a part.
+    pub(super) fn read(&self, part: Part) -> Result<Box<dyn BufRead>> {
+        self.reader(&file_name(part))
+    }
+
+    fn reader(&self, name: &str) -> Result<Box<dyn BufRead>> {
+        let path = self.path(name);
+        let file = BufReader::new(File::open(&path).map_err(at(&path))?);
+        Ok(match &self.key {
+            Some(key) => Box::new(Decrypting::new(file, key, name).map_err(at(&path))?),
+            None => Box::new(file),
+        })
+    }
+
+    fn writer(&self, name: &str) -> Result<Sink> {
+        let path = self.path(name);
+        let file = BufWriter::new(File::create(&path).map_err(at(&path))?);
+        let writer = match &self.key {
+            Some(key) => Writer::Encrypted(Encrypting::new(file, key, name).map_err(at(&path))?),
+            None => Writer::Plain(file),
+        };
+        Ok(Sink { path, writer })
     }
 
     pub(super) fn write_manifest(&self, manifest: &Manifest) -> Result {
-        let file = self.directory.join(MANIFEST);
         let text = serde_json::to_string_pretty(manifest)
             .map_err(|e| CliError::failed("cannot write the manifest").source(&e))?;
-        std::fs::write(&file, text + "\n").map_err(at(&file))
+        let mut sink = self.writer(MANIFEST)?;
+        sink.write((text + "\n").as_bytes())?;
+        sink.finish()
+    }
+
+    fn manifest_text(&self) -> Result<Vec<u8>> {
+        let path = self.path(MANIFEST);
+        let mut text = Vec::new();
+        let mut reader = self.reader(MANIFEST).map_err(|mut e| {
+            e.hint
+                .get_or_insert_with(|| "write an export with `kgrca tenant export`".into());
+            e
+        })?;
+        reader.read_to_end(&mut text).map_err(at(&path))?;
+        Ok(text)
     }
 
     /// SHA-256 of the manifest: identifies the export.
     pub(super) fn digest(&self) -> Result<String> {
-        let file = self.directory.join(MANIFEST);
-        let text = std::fs::read(&file).map_err(at(&file))?;
-        Ok(hex(&Sha256::digest(&text)))
+        Ok(hex(&Sha256::digest(self.manifest_text()?)))
     }
 
     /// Reads the manifest and verifies every file against it.
@@ -82,7 +151,7 @@ impl Archive {
         for part in Part::LOADED {
             let listed = manifest.files.iter().find(|f| f.part == part);
             let listed = listed.ok_or_else(|| {
-                let file = self.directory.join(MANIFEST);
+                let file = self.path(MANIFEST);
                 let name = part.as_str();
                 CliError::failed(format!("{} does not list part `{name}`", file.display()))
             })?;
@@ -96,9 +165,8 @@ impl Archive {
     }
 
     fn manifest(&self) -> Result<Manifest> {
-        let file = self.directory.join(MANIFEST);
-        let text = std::fs::read(&file)
-            .map_err(|e| at(&file)(e).hint("write an export with `kgrca tenant export`"))?;
+        let file = self.path(MANIFEST);
+        let text = self.manifest_text()?;
         let manifest: Manifest = serde_json::from_slice(&text).map_err(|e| {
             CliError::failed(format!("invalid manifest {}", file.display())).source(&e)
         })?;
@@ -116,7 +184,7 @@ impl Archive {
 
     fn checksum(&self, part: Part) -> Result<PartFile> {
         let file = self.file(part);
-        let mut reader = BufReader::new(File::open(&file).map_err(at(&file))?);
+        let mut reader = self.read(part)?;
         let mut checksum = Checksum::default();
         loop {
             let chunk = reader.fill_buf().map_err(at(&file))?;
@@ -130,36 +198,61 @@ impl Archive {
     }
 }
 
+/// A file that is written.
+struct Sink {
+    path: PathBuf,
+    writer: Writer,
+}
+
+enum Writer {
+    Plain(BufWriter<File>),
+    Encrypted(Encrypting<BufWriter<File>>),
+}
+
+impl Sink {
+    fn write(&mut self, bytes: &[u8]) -> Result {
+        match &mut self.writer {
+            Writer::Plain(file) => file.write_all(bytes),
+            Writer::Encrypted(file) => file.write_all(bytes),
+        }
+        .map_err(at(&self.path))
+    }
+
+    /// Makes the file durable.
+    fn finish(self) -> Result {
+        let file = match self.writer {
+            Writer::Plain(file) => Ok(file),
+            Writer::Encrypted(file) => file.finish(),
+        };
+        let file = file.and_then(|f| f.into_inner().map_err(io::IntoInnerError::into_error));
+        file.and_then(|f| f.sync_all()).map_err(at(&self.path))
+    }
+}
+
 /// A part while it is downloaded.
 pub(super) struct PartWriter {
     part: Part,
-    file: PathBuf,
-    writer: std::io::BufWriter<File>,
+    sink: Sink,
     checksum: Checksum,
 }
 
 impl PartWriter {
     pub(super) fn create(archive: &Archive, part: Part) -> Result<Self> {
-        let file = archive.file(part);
-        let writer = std::io::BufWriter::new(File::create(&file).map_err(at(&file))?);
         Ok(Self {
             part,
-            file,
-            writer,
+            sink: archive.writer(&file_name(part))?,
             checksum: Checksum::default(),
         })
     }
 
     pub(super) fn write(&mut self, chunk: &[u8]) -> Result {
         self.checksum.update(chunk);
-        self.writer.write_all(chunk).map_err(at(&self.file))
+        self.sink.write(chunk)
     }
 
     /// Makes the file durable.
     pub(super) fn finish(self) -> Result<PartFile> {
-        let at = at(&self.file);
-        let file = self.writer.into_inner().map_err(|e| at(e.into_error()))?;
-        file.sync_all().map_err(at)?;
+        self.sink.finish()?;
         Ok(self.checksum.finish(self.part))
     }
 }

@@ -1,0 +1,216 @@
+//! Encryption of the files of an export, by AES-256-GCM in chunks.
+//!
+//! A file is `MAGIC | salt [16] | chunk…`. HKDF-SHA-256 derives its key from the export key, the salt
+//! and the file's name, so that no two files share a key. A chunk has 64 KiB of content, the last one
+//! at most as much, and a tag of 16 bytes. Its nonce is its number and whether it is the last: chunks
+//! can be neither cut off, exchanged nor repeated.
+
+use std::io::{self, BufRead, Read, Write};
+
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hkdf::{HKDF_SHA256, Salt};
+
+use super::key::ExportKey;
+
+const MAGIC: &[u8; 8] = b"KGRCAEX1";
+const SALT: usize = 16;
+const CHUNK: usize = 64 << 10;
+const TAG: usize = 16;
+
+struct Cipher {
+    key: LessSafeKey,
+    chunk: u64,
+}
+
+impl Cipher {
+    fn new(key: &ExportKey, name: &str, salt: &[u8; SALT]) -> io::Result<Self> {
+        let secret = Salt::new(HKDF_SHA256, salt).extract(key.bytes());
+        let info = [&MAGIC[..], name.as_bytes()];
+        let derived = secret.expand(&info, &AES_256_GCM).map_err(|_| failed())?;
+        Ok(Self {
+            key: LessSafeKey::new(UnboundKey::from(derived)),
+            chunk: 0,
+        })
+    }
+
+    fn nonce(&mut self, is_last: bool) -> Nonce {
+        let mut nonce = [0; NONCE_LEN];
+        nonce[..8].copy_from_slice(&self.chunk.to_be_bytes());
+        nonce[NONCE_LEN - 1] = u8::from(is_last);
+        self.chunk += 1;
+        Nonce::assume_unique_for_key(nonce)
+    }
+}
+
+fn failed() -> io::Error {
+    io::Error::other("encryption failed")
+}
+
+/// Encrypts what is written to it. Without [`Encrypting::finish`] the file cannot be read.
+pub(super) struct Encrypting<W> {
+    to: W,
+    cipher: Cipher,
+    buffer: Vec<u8>,
+}
+
+impl<W: Write> Encrypting<W> {
+    pub(super) fn new(mut to: W, key: &ExportKey, name: &str) -> io::Result<Self> {
+        let salt: [u8; SALT] = rand::random();
+        to.write_all(MAGIC)?;
+        to.write_all(&salt)?;
+        Ok(Self {
+            to,
+            cipher: Cipher::new(key, name, &salt)?,
+            buffer: Vec::with_capacity(CHUNK + TAG),
+        })
+    }
+
+    fn seal(&mut self, is_last: bool) -> io::Result<()> {
+        let nonce = self.cipher.nonce(is_last);
+        let sealed =
+            self.cipher
+                .key
+                .seal_in_place_append_tag(nonce, Aad::empty(), &mut self.buffer);
+        sealed.map_err(|_| failed())?;
+        self.to.write_all(&self.buffer)?;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    /// Writes the last chunk.
+    pub(super) fn finish(mut self) -> io::Result<W> {
+        self.seal(true)?;
+        Ok(self.to)
+    }
+}
+
+impl<W: Write> Write for Encrypting<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // A full chunk is written when more follows: the last one is known at the end.
+        if self.buffer.len() == CHUNK {
+            self.seal(false)?;
+        }
+        let taken = bytes.len().min(CHUNK - self.buffer.len());
+        self.buffer.extend_from_slice(&bytes[..taken]);
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+/// Decrypts a file while it is read.
+pub(super) struct Decrypting<R> {
+    from: R,
+    cipher: Cipher,
+    plain: Vec<u8>,
+    at: usize,
+    is_over: bool,
+}
+
+impl<R: BufRead> Decrypting<R> {
+    pub(super) fn new(mut from: R, key: &ExportKey, name: &str) -> io::Result<Self> {
+        let mut magic = [0; MAGIC.len()];
+        let mut salt = [0; SALT];
+        from.read_exact(&mut magic)?;
+        from.read_exact(&mut salt)?;
+        if magic != *MAGIC {
+            return Err(io::Error::other("not an encrypted export"));
+        }
+        Ok(Self {
+            from,
+            cipher: Cipher::new(key, name, &salt)?,
+            plain: Vec::with_capacity(CHUNK + TAG),
+            at: 0,
+            is_over: false,
+        })
+    }
+
+    fn next_chunk(&mut self) -> io::Result<()> {
+        self.plain.clear();
+        self.at = 0;
+        let longest = (CHUNK + TAG) as u64;
+        (&mut self.from)
+            .take(longest)
+            .read_to_end(&mut self.plain)?;
+        self.is_over = self.from.fill_buf()?.is_empty();
+        let nonce = self.cipher.nonce(self.is_over);
+        let opened = self
+            .cipher
+            .key
+            .open_in_place(nonce, Aad::empty(), &mut self.plain);
+        let wrong = |_| io::Error::other("it was altered, or is encrypted with another key");
+        let length = opened.map_err(wrong)?.len();
+        self.plain.truncate(length);
+        Ok(())
+    }
+}
+
+impl<R: BufRead> Read for Decrypting<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let mut part = self.fill_buf()?;
+        let length = part.read(out)?;
+        self.consume(length);
+        Ok(length)
+    }
+}
+
+impl<R: BufRead> BufRead for Decrypting<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.at == self.plain.len() && !self.is_over {
+            self.next_chunk()?;
+        }
+        Ok(&self.plain[self.at..])
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        self.at += bytes;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sealed(key: &ExportKey, content: &[u8]) -> Vec<u8> {
+        let mut writer = Encrypting::new(Vec::new(), key, "records").unwrap();
+        writer.write_all(content).unwrap();
+        writer.finish().unwrap()
+    }
+
+    fn opened(key: &ExportKey, name: &str, file: &[u8]) -> io::Result<Vec<u8>> {
+        let mut content = Vec::new();
+        Decrypting::new(file, key, name)?.read_to_end(&mut content)?;
+        Ok(content)
+    }
+
+    #[test]
+    fn what_was_encrypted_is_read_and_nothing_else() {
+        let (key, other) = (ExportKey::of([1; 32]), ExportKey::of([2; 32]));
+        for length in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK] {
+            let content: Vec<u8> = (0..length).map(|i| i as u8).collect();
+            let file = sealed(&key, &content);
+            assert_eq!(opened(&key, "records", &file).unwrap(), content, "{length}");
+            assert!(opened(&other, "records", &file).is_err());
+            assert!(
+                opened(&key, "causes", &file).is_err(),
+                "another file's place"
+            );
+            assert!(opened(&key, "records", &file[..file.len() - 1]).is_err());
+            let mut longer = file.clone();
+            longer.push(0);
+            assert!(opened(&key, "records", &longer).is_err());
+        }
+        let file = sealed(&key, &vec![7; 3 * CHUNK]);
+        let head = MAGIC.len() + SALT;
+        let cut = &file[..head + CHUNK + TAG];
+        assert!(opened(&key, "records", cut).is_err(), "cut between chunks");
+        let (first, second) = (
+            head..head + CHUNK + TAG,
+            head + CHUNK + TAG..head + 2 * (CHUNK + TAG),
+        );
+        let exchanged = [&file[..head], &file[second], &file[first]].concat();
+        assert!(opened(&key, "records", &exchanged).is_err());
+    }
+}
