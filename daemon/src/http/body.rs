@@ -92,11 +92,14 @@ where
         if bytes.len() <= PARSED_AT_ONCE {
             return Ok(Self(parse(&bytes, held.as_deref())?));
         }
-        let _processor = match &held {
+        let processor = match &held {
             Some(held) => Some(held.processor(bytes.len()).await?),
             None => None,
         };
-        let read = move || parse(&bytes, held.as_deref());
+        let read = move || {
+            let _processor = processor;
+            parse(&bytes, held.as_deref())
+        };
         let parsed = blocking(read).await.map_err(Error::internal)?;
         Ok(Self(parsed?))
     }

@@ -51,12 +51,15 @@ impl Compressed {
             return Ok(self.bytes);
         };
         // Small ones may become large.
-        let _processor = match &self.held {
+        let processor = match &self.held {
             Some(held) => Some(held.processor(self.limit).await?),
             None => None,
         };
-        let decoding =
-            tokio::task::spawn_blocking(move || self.decode(coding, Instant::now() + TIME));
+        let decoding = tokio::task::spawn_blocking(move || {
+            // Held until the work ends, whatever becomes of the request.
+            let _processor = processor;
+            self.decode(coding, Instant::now() + TIME)
+        });
         decoding.await.map_err(Error::internal)?.map(Bytes::from)
     }
 

@@ -1,6 +1,8 @@
 //! What is kept in memory of objects, events, logs and alerts is bounded in bytes, and what exceeds
 //! it is named.
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use reqwest::{Method, StatusCode};
@@ -9,6 +11,7 @@ use serde_json::{Value, json};
 use super::Watchdog;
 use super::state::agree;
 use super::stores::start;
+use super::watchdog::{forget_peak, peak, resident};
 
 fn lines(records: impl Iterator<Item = Value>) -> Vec<u8> {
     let all: Vec<String> = records.map(|record| record.to_string()).collect();
@@ -90,5 +93,55 @@ async fn texts_of_any_kind_fill_no_more_memory_than_the_plan_has() {
         }
         assert!(Instant::now() < deadline, "{status} {text}");
         tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// A request whose body has all but its last byte.
+fn unfinished(url: &str, key: &str, body: &[u8]) -> TcpStream {
+    let address = url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    let head = format!(
+        "POST /api/v1/ingest/logs HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\n\
+         Content-Length: {}\r\n\r\n",
+        body.len() + 1
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    // A body beyond the budgets is refused before its end.
+    let _ = stream.write_all(body);
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_that_a_burst_took_is_given_back() {
+    const BURST: u64 = 128 << 20;
+    const KEPT: u64 = 48 << 20;
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path(), &[]);
+    let mut attackers = Vec::new();
+    for name in ["A", "B", "C"] {
+        attackers.push(server.tenant(name, "pro").await);
+    }
+    let process = server.id();
+    let idle = resident(process);
+    forget_peak(process);
+    let body = vec![b'x'; 30 << 20];
+    std::thread::scope(|scope| {
+        for attacker in &attackers {
+            for _ in 0..3 {
+                scope.spawn(|| unfinished(&server.url, &attacker.key, &body));
+            }
+        }
+    });
+    let burst = peak(process).saturating_sub(idle);
+    assert!(burst > BURST, "it took {} MiB only", burst >> 20);
+    let deadline = Instant::now() + Duration::from_mins(1);
+    loop {
+        let kept = resident(process).saturating_sub(idle);
+        if kept < KEPT {
+            return;
+        }
+        let (kept, burst) = (kept >> 20, burst >> 20);
+        assert!(Instant::now() < deadline, "{kept} of {burst} MiB are kept");
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }

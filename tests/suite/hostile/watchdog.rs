@@ -55,14 +55,23 @@ pub(super) struct Watchdog {
 }
 
 /// The most resident memory that a process ever had, in bytes, or since [`forget_peak`].
-fn peak(process: u32) -> u64 {
+pub(super) fn peak(process: u32) -> u64 {
+    of_status(process, "VmHWM:")
+}
+
+/// The resident memory that a process has, in bytes.
+pub(super) fn resident(process: u32) -> u64 {
+    of_status(process, "VmRSS:")
+}
+
+fn of_status(process: u32, name: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|l| l.strip_prefix(name));
     let kib = line.and_then(|l| l.trim().split(' ').next()?.parse::<u64>().ok());
     kib.unwrap_or(0) << 10
 }
 
-fn forget_peak(process: u32) {
+pub(super) fn forget_peak(process: u32) {
     std::fs::write(format!("/proc/{process}/clear_refs"), "5").unwrap();
 }
 
