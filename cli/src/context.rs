@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{CliError, Result};
+use crate::private;
 
 /// Text that must never be printed.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,15 +113,11 @@ pub fn save(contexts: &Contexts) -> Result {
         CliError::failed(format!("cannot write {}", file.display())).source(e)
     };
     if let Some(directory) = file.parent() {
-        std::fs::create_dir_all(directory).map_err(|e| failed(&e))?;
+        private::create_directories(directory).map_err(|e| failed(&e))?;
     }
     let text = serde_yaml::to_string(contexts).map_err(|e| failed(&e))?;
     let temporary = file.with_extension("new");
-    let mut options = std::fs::OpenOptions::new();
-    options.create(true).truncate(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut handle = options.open(&temporary).map_err(|e| failed(&e))?;
+    let mut handle = private::create(&temporary).map_err(|e| failed(&e))?;
     std::io::Write::write_all(&mut handle, text.as_bytes()).map_err(|e| failed(&e))?;
     std::fs::rename(&temporary, &file).map_err(|e| failed(&e))
 }

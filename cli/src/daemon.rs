@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::context::Secret;
 use crate::error::{CliError, Result};
+use crate::private;
 
 /// How long a daemon may take to shut down.
 const STOP_TIMEOUT: Duration = Duration::from_mins(1);
@@ -123,18 +124,14 @@ pub fn start(directory: &Path, listen: &str, detach: bool) -> Result<Daemon> {
     let unusable = |e: std::io::Error| {
         CliError::failed(format!("cannot use {}", directory.display())).source(&e)
     };
-    std::fs::create_dir_all(directory).map_err(unusable)?;
+    private::create_directories(directory).map_err(unusable)?;
     let ready = directory.join("ready");
     match std::fs::remove_file(&ready) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(unusable(e)),
         _ => {}
     }
     let log_file = directory.join("daemon.log");
-    let log = std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(&log_file)
-        .map_err(unusable)?;
+    let log = private::append(&log_file).map_err(unusable)?;
     let log_start = log.metadata().map_err(unusable)?.len();
     let program = binary()?;
     let mut command = Command::new(&program);

@@ -8,6 +8,7 @@ mod context;
 mod daemon;
 mod error;
 mod output;
+mod private;
 mod prompt;
 
 use std::ffi::OsString;

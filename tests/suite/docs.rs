@@ -15,6 +15,7 @@ const PAGES: &[&str] = &[
     "docs/architecture.md",
     "docs/concepts.md",
     "docs/agents.md",
+    "docs/attacks.md",
     "docs/encryption.md",
     "docs/engine.md",
     "docs/jobs.md",
@@ -26,11 +27,22 @@ const PAGES: &[&str] = &[
 const UNDER: &[&str] = &[
     "",
     "core/src",
+    "tests/suite",
     "daemon/src",
     "cli/src",
     "tests",
     "core/src/detect",
 ];
+
+/// Whether a file has a test.
+fn has_test(file: &str, test: &str) -> bool {
+    let texts = UNDER.iter().filter_map(|folder| {
+        let path = repository().join(folder).join(file);
+        std::fs::read_to_string(path).ok()
+    });
+    let function = format!("fn {test}()");
+    texts.into_iter().any(|text| text.contains(&function))
+}
 
 fn exists(name: &str) -> bool {
     UNDER
@@ -84,10 +96,16 @@ fn the_example_of_the_engine_is_computed() {
 fn pages_name_files_that_exist() {
     let file =
         Regex::new(r"`([\w./-]+/[\w.-]+\.(?:rs|yaml|sh|toml|md)|[\w-]+/(?:[\w-]+/)*)`").unwrap();
+    let test = Regex::new(r"`([\w/]+\.rs)::(\w+)`").unwrap();
     let link = Regex::new(r"\]\(([^)#]+)\)").unwrap();
     let mut missing = Vec::new();
     for page in PAGES {
         let text = std::fs::read_to_string(repository().join(page)).unwrap();
+        for name in test.captures_iter(&text) {
+            if !has_test(&name[1], &name[2]) {
+                missing.push(format!("{page}: {}", &name[0]));
+            }
+        }
         for name in file.captures_iter(&text) {
             if !exists(&name[1]) {
                 missing.push(format!("{page}: {}", &name[1]));

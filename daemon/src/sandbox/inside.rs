@@ -17,7 +17,7 @@ const MOST: usize = 16 << 20;
 /// Exit code after a panic.
 const PANICKED: i32 = 70;
 /// Graphs up to this size are copied to memory: on disk, opening a copy waits for the disk twice.
-const IN_MEMORY: u64 = 64 << 20;
+const IN_MEMORY: u64 = 16 << 20;
 
 /// Serves the daemon at the other end of stdin and stdout until that closes stdin.
 pub fn run() -> ExitCode {

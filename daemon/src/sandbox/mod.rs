@@ -33,10 +33,11 @@ use crate::telemetry;
 pub const COMMAND: &str = "query-sandbox";
 
 /// Most queries at the same time; while fewer than half of the places are free, a tenant has one.
+/// Together with [`MEMORY`] this bounds what queries take of the machine's memory.
 const QUERIES: Limits = Limits {
-    total: 8,
+    total: 4,
     per_key: 2,
-    kept: 4,
+    kept: 2,
 };
 /// Most files that are verified at the same time.
 const VERIFICATIONS: usize = 2;
@@ -45,7 +46,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// How long a query runs at least while tenants without one wait for its place.
 const TURN: Duration = Duration::from_secs(5);
 /// Memory for a query, beyond that for pages of the graph.
-const MEMORY: u64 = 192 << 20;
+const MEMORY: u64 = 72 << 20;
 /// The most memory that the engine uses for pages.
 const PAGES: u64 = 1 << 30;
 /// How much later than the engine's own limit a query is killed.
@@ -57,8 +58,10 @@ const OPENING: Duration = Duration::from_mins(2);
 const SPEED: u64 = 10 << 20;
 /// Seconds of processor time for all queries of a process.
 const CPU_SECONDS: u64 = 60;
-/// A process whose queries took longer than this is not used again: what they allocated stays.
+/// A process whose queries took longer than this, or more memory, is not used again: what they
+/// allocated stays.
 const BUSY: Duration = Duration::from_secs(2);
+const KEPT_MEMORY: u64 = 32 << 20;
 /// A message from a process that is no answer.
 const SHORT: usize = 64 << 10;
 /// What an answer has besides its rows: names of columns.
@@ -120,7 +123,8 @@ impl Processes {
         ready.busy += started.elapsed();
         match reply {
             Ok(Ok(Reply::Done(outcome))) => {
-                if ready.busy < BUSY && !matches!(outcome, Outcome::TimedOut) {
+                let is_light = ready.busy < BUSY && ready.process.resident() < KEPT_MEMORY;
+                if is_light && !matches!(outcome, Outcome::TimedOut) {
                     self.pool.park(ready);
                 } else {
                     tokio::spawn(ready.process.kill());

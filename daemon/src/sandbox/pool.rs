@@ -13,7 +13,7 @@ use super::process::Process;
 /// Processes that are started before they are needed.
 const SPARES: usize = 2;
 /// Most processes that stay with a graph open, and how long.
-const PARKED: usize = 4;
+const PARKED: usize = 2;
 const IDLE: Duration = Duration::from_secs(10);
 /// A copy that took longer than this to make is used although the graph has changed, for this many
 /// times as long as it took: otherwise a large graph would be copied without end.

@@ -64,6 +64,22 @@ impl Process {
         message(&bytes)
     }
 
+    /// Bytes of memory that it has of its own; zero where the system does not tell.
+    pub(super) fn resident(&self) -> u64 {
+        let id = self.0.id().unwrap_or_default();
+        let sizes = std::fs::read_to_string(format!("/proc/{id}/statm")).unwrap_or_default();
+        // Pages in all, and those that others share: the program and the copy of the graph.
+        let mut pages = sizes
+            .split(' ')
+            .skip(1)
+            .map_while(|n| n.parse::<u64>().ok());
+        let own = pages
+            .next()
+            .unwrap_or(0)
+            .saturating_sub(pages.next().unwrap_or(0));
+        own * rustix::param::page_size() as u64
+    }
+
     /// Waits for the end of a process that closed its output, or sent nonsense.
     pub(super) async fn end(mut self) -> End {
         let mut errors = Vec::new();

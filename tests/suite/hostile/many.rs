@@ -11,7 +11,7 @@ use kgrca_tests::server::Tenant;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::query::{SLOW, ask, with_pods};
+use super::query::{SLOW, ask, bombs, with_pods};
 use super::state::agree;
 use super::stores::start;
 use super::work::unplaceable;
@@ -122,6 +122,33 @@ fn repeatedly<F: Future<Output = u16> + Send + 'static>(
         }
         statuses
     })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queries_of_many_tenants_take_no_more_memory_than_those_of_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Arc::new(start(folder.path(), &[]));
+    let victim = server.tenant("victim", "pro").await;
+    let mut attackers = Vec::new();
+    for n in 0..5 {
+        attackers.push(with_pods(&server, &format!("attacker {n}"), 50).await);
+    }
+    let watchdog = Watchdog::start(&server, &victim).await;
+    let mut asking = Vec::new();
+    for attacker in attackers {
+        for half in 0..2 {
+            let (server, attacker) = (Arc::clone(&server), attacker.clone());
+            asking.push(tokio::spawn(async move {
+                for bomb in bombs().into_iter().skip(half).step_by(2) {
+                    ask(&server, &attacker, bomb).await;
+                }
+            }));
+        }
+    }
+    for one in asking {
+        one.await.unwrap();
+    }
+    watchdog.check().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -118,7 +118,7 @@ fn doubled(start: &str, step: &str, times: usize, end: &str) -> String {
 }
 
 /// Queries that are small and would take seconds, gigabytes or both.
-fn bombs() -> Vec<Value> {
+pub(super) fn bombs() -> Vec<Value> {
     let all = "MATCH (n) WITH collect(n.name) AS l RETURN";
     let replaced = (0..8).fold("'ab'".to_owned(), |e, _| {
         format!("replace({e}, 'a', 'aaaaaaaaaaaaaaaa')")

@@ -217,3 +217,44 @@ async fn a_flood_of_state_stays_within_a_free_plan() {
     assert_eq!(answer["accepted"], 1, "a known one, also after a restart");
     assert!(live(&server, &attacker, sent + 1).await <= 10_000);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn selectors_that_change_to_and_fro_fill_no_memory() {
+    const PODS: usize = 2_000;
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path(), &[]);
+    let (attacker, victim) = (
+        server.tenant("Attacker", "free").await,
+        server.tenant("Victim", "pro").await,
+    );
+    let watchdog = Watchdog::start(&server, &victim).await;
+    let mut sent = 0;
+    let mut send = async |objects: Vec<Value>| {
+        sent += objects.len() as u64;
+        let body = Value::from(objects).to_string().into_bytes();
+        server.ingest(&attacker, "resources", body).await;
+        server.settled(&attacker, sent).await
+    };
+    let now = jiff::Timestamp::now();
+    let at =
+        |second: usize| (now - jiff::SignedDuration::from_secs(600 - second as i64)).to_string();
+    let pod = |i: usize| {
+        json!({"at": at(0), "cluster": "c", "kind": "Pod", "namespace": "n", "name": format!("p{i}"),
+            "uid": format!("p{i}"), "labels": {"app": "a"}})
+    };
+    send((0..PODS).map(pod).collect()).await;
+    // More Services that select all of them than a cluster has room for.
+    let service = |i: usize| {
+        json!({"at": at(1), "cluster": "c", "kind": "Service", "namespace": "n",
+            "name": format!("s{i}"), "uid": format!("s{i}"), "spec": {"selector": {"app": "a"}}})
+    };
+    send((0..250).map(service).collect()).await;
+    let version = |second: usize| {
+        let app = if second % 2 == 0 { "a" } else { "b" };
+        json!({"at": at(second), "cluster": "c", "kind": "Service", "namespace": "n", "name": "s0",
+            "uid": "s0", "generation": second, "spec": {"selector": {"app": app}}})
+    };
+    let stats = send((2..150).map(version).collect()).await;
+    assert_eq!(stats["clusters"][0]["resources"], PODS + 250, "{stats}");
+    watchdog.check().await;
+}

@@ -11,6 +11,7 @@ use super::super::Env;
 use crate::client::As;
 use crate::error::{CliError, Result};
 use crate::output::Table;
+use crate::private;
 
 /// Fetches an anchor and appends it to a file as a line of JSON, or prints it.
 pub(super) fn export(env: &Env<'_>, out: Option<&Path>) -> Result {
@@ -25,9 +26,7 @@ pub(super) fn export(env: &Env<'_>, out: Option<&Path>) -> Result {
         });
     };
     let line = serde_json::to_string(&anchor).map_err(|e| CliError::usage(e.to_string()))? + "\n";
-    let mut options = std::fs::OpenOptions::new();
-    options.create(true).append(true);
-    let written = options.open(file).and_then(|mut handle| {
+    let written = private::append(file).and_then(|mut handle| {
         handle.write_all(line.as_bytes())?;
         handle.sync_all()
     });

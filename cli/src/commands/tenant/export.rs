@@ -12,6 +12,7 @@ use super::{Env, path};
 use crate::client::{As, Client};
 use crate::error::{CliError, Result};
 use crate::output::{Table, now};
+use crate::private;
 
 /// An export in progress: it is written next to its target and renamed when it is complete.
 struct Export<'a> {
@@ -82,7 +83,7 @@ impl<'a> Export<'a> {
         if self.partial.exists() {
             std::fs::remove_dir_all(&self.partial).map_err(at(&self.partial))?;
         }
-        create_private(&self.partial)?;
+        private::create_directory(&self.partial).map_err(at(&self.partial))?;
         let archive = Archive::new(&self.partial, self.key.as_ref());
         let exported_at = now();
         let files = Part::EXPORTED
@@ -131,12 +132,4 @@ impl<'a> Export<'a> {
         })?;
         Ok(!files.contains(&checksum.finish(Part::Clusters)))
     }
-}
-
-/// Creates a directory that only its owner can read: it will hold a customer's data.
-fn create_private(directory: &Path) -> Result {
-    let mut builder = std::fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(directory).map_err(at(directory))
 }

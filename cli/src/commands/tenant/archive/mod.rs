@@ -13,6 +13,7 @@ use kgrca_core::tenancy::hex;
 use sha2::{Digest, Sha256};
 
 use crate::error::{CliError, Result};
+use crate::private;
 use cipher::{Decrypting, Encrypting};
 pub(super) use key::ExportKey;
 
@@ -112,7 +113,7 @@ impl Archive {
 
     fn writer(&self, name: &str) -> Result<Sink> {
         let path = self.path(name);
-        let file = BufWriter::new(File::create(&path).map_err(at(&path))?);
+        let file = BufWriter::new(private::create(&path).map_err(at(&path))?);
         let writer = match &self.key {
             Some(key) => Writer::Encrypted(Encrypting::new(file, key, name).map_err(at(&path))?),
             None => Writer::Plain(file),
