@@ -5,6 +5,8 @@ mod compare;
 #[cfg(test)]
 mod components;
 mod evidence;
+#[cfg(test)]
+mod fixes;
 mod live;
 mod reader;
 mod selected;

@@ -152,13 +152,12 @@ fn push_cause(text: &mut Styled, out: &Output, cause: &Cause, tree: bool) {
     text.push_line(&format!("   {}", cause.message));
     let change = cause.change.as_ref();
     let change = change.map(|c| changed(out, c));
-    let fix = Some(cause.fix.clone()).filter(|fix| !fix.is_empty());
     let sections = [
         ("evidence", evidence(out, cause)),
         ("changed", Vec::from_iter(change)),
         ("why", reasons(cause)),
         ("path", path::lines(&cause.path, tree)),
-        ("fix", Vec::from_iter(fix)),
+        ("fix", fix(cause)),
     ];
     for (title, lines) in sections.iter().filter(|(_, lines)| !lines.is_empty()) {
         text.push("   ");
@@ -168,6 +167,30 @@ fn push_cause(text: &mut Styled, out: &Output, cause: &Cause, tree: bool) {
             text.push_line(&format!("     {line}"));
         }
     }
+}
+
+/// The command, what it does, and the commands that belong to it.
+fn fix(cause: &Cause) -> Vec<String> {
+    if cause.fix.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec![cause.fix.clone()];
+    let Some(remedy) = &cause.remedy else {
+        return lines;
+    };
+    let note = match remedy.note.as_str() {
+        "" => String::new(),
+        note => format!("; {note}"),
+    };
+    lines.push(format!("risk: {}{note}", remedy.risk.as_str()));
+    let commands = [
+        ("dry run", &remedy.dry_run),
+        ("check", &remedy.check),
+        ("undo", &remedy.undo),
+    ];
+    let known = commands.iter().filter(|(_, command)| !command.is_empty());
+    lines.extend(known.map(|(name, command)| format!("{name}: {command}")));
+    lines
 }
 
 /// A change on one line: when, what, and by whom.

@@ -4,35 +4,34 @@ use serde_json::{Map, Value, json};
 
 use super::path::{Segment, segments};
 use super::{FieldChange, ObjectChange, Verb};
+use crate::model::Command;
 
 /// The command that sets one field of an object back to the value that it had; empty where that value
 /// is not known exactly, or where a patch could not name the place. What was created is not deleted, and
 /// a roll-out is not undone: others may have come since.
 pub fn reversal(change: &ObjectChange, field: Option<&FieldChange>) -> String {
-    let kubectl = match change.namespace.as_str() {
-        "" => "kubectl".to_owned(),
-        namespace => format!("kubectl -n {namespace}"),
-    };
     let (Verb::Changed, Some(field)) = (change.verb, field) else {
         return String::new();
     };
     let Some((kind, patch)) = patch(&change.kind, field) else {
         return String::new();
     };
-    let object = format!("{} {}", resource(&change.kind), change.name);
-    let text = patch.to_string().replace('\'', "'\\''");
-    format!("{kubectl} patch {object} --type={kind} -p '{text}'")
+    let command =
+        Command::of("kubectl -n <namespace> patch <resource> <name> --type=<type> -p <json>");
+    let values = [
+        ("namespace", &*change.namespace),
+        ("resource", &*change.kind.to_ascii_lowercase()),
+        ("name", &*change.name),
+        ("type", kind),
+        ("json", &*patch.to_string()),
+    ];
+    command.fill(values).to_string()
 }
 
 /// Whether a value is shown as it is: not masked, hashed, cut, or with other line breaks.
 fn is_exact(shown: &str) -> bool {
     !["***", "hash:"].iter().any(|mark| shown.contains(mark))
         && !shown.contains(|c: char| matches!(c, '…' | '⏎') || c.is_control())
-}
-
-/// A kind as kubectl takes it.
-fn resource(kind: &str) -> String {
-    kind.to_ascii_lowercase()
 }
 
 /// The patch that sets a field back, with its type.
@@ -159,7 +158,11 @@ mod tests {
             old: old.map(str::to_owned),
             new: new.map(str::to_owned),
         };
-        let change = ObjectChange {
+        reversal(&of_kind(kind), Some(&field))
+    }
+
+    fn of_kind(kind: &str) -> ObjectChange {
+        ObjectChange {
             at: Time::default(),
             kind: kind.to_owned(),
             namespace: "shop".to_owned(),
@@ -170,8 +173,7 @@ mod tests {
             more: 0,
             by: None,
             via: None,
-        };
-        reversal(&change, Some(&field))
+        }
     }
 
     #[test]
@@ -221,6 +223,27 @@ mod tests {
                 "{path}"
             );
         }
+    }
+
+    #[test]
+    fn names_and_values_stay_words_of_their_own() {
+        let change = ObjectChange {
+            name: "api; rm".to_owned(),
+            ..of_kind("Service")
+        };
+        let field = FieldChange {
+            path: "spec.selector.app".to_owned(),
+            old: Some("it's".to_owned()),
+            new: Some("x".to_owned()),
+        };
+        let words = shlex::split(&reversal(&change, Some(&field))).unwrap();
+        assert_eq!(words[5], "api; rm");
+        assert_eq!(words[8], r#"{"spec":{"selector":{"app":"it's"}}}"#);
+        let change = ObjectChange {
+            name: "--all".to_owned(),
+            ..change
+        };
+        assert_eq!(reversal(&change, Some(&field)), "");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Pods and Services that the API server refused to create.
 
 use super::finding::{Evidence, Finding, Strength};
+use super::fixes::edit_quota;
 use super::text::{find, has, quoted_after, short, word_after};
 use super::{FaultId, View};
 use crate::graph::{Idx, Relation};
@@ -69,7 +70,7 @@ pub(super) fn workload(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         .filter(|_| fault.is_quota())
         .map(|name| {
             let namespace = view.graph.get(idx).namespace();
-            format!("kubectl -n {namespace} edit resourcequota {name}")
+            edit_quota(namespace, name)
         });
     out.push(
         view.finding(fault, blamed, idx, Strength::Proof)
@@ -104,7 +105,7 @@ pub(super) fn namespace(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             .active(true)
             .message(message)
             .with([view.event_evidence(idx, newest)])
-            .fix(format!("kubectl -n {name} edit resourcequota {quota_name}"))
+            .fix(edit_quota(name, quota_name))
             .build(),
     );
 }
@@ -338,10 +339,7 @@ fn no_room(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                     view.state_evidence(quota, numbers),
                     view.state_evidence(idx, format!("{made} of {wanted} pods were created")),
                 ])
-                .fix(format!(
-                    "kubectl -n {namespace} edit resourcequota {}",
-                    view.graph.get(quota).name()
-                ))
+                .fix(edit_quota(namespace, view.graph.get(quota).name()))
                 .build(),
         );
         return;
@@ -397,10 +395,7 @@ fn unserved(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             .active(true)
             .message(reason_text)
             .with(evidence)
-            .fix(format!(
-                "kubectl -n {namespace} edit resourcequota {}",
-                view.graph.get(quota).name()
-            ))
+            .fix(edit_quota(namespace, view.graph.get(quota).name()))
             .build(),
     );
 }

@@ -5,7 +5,7 @@ use super::text::short;
 use super::{FaultId, View};
 use crate::episode::LogTemplate;
 use crate::graph::{Idx, Relation};
-use crate::model::{Alert, Episode, Kind};
+use crate::model::{Alert, Command, Episode, Kind};
 
 /// Maximum length of a quotation in evidence, in characters.
 const QUOTE: usize = 300;
@@ -109,6 +109,16 @@ impl View<'_> {
         self.graph.get(idx).kind().as_str().to_lowercase()
     }
 
+    /// A command about a resource: a template with `<namespace>`, `<kind>` and `<name>`.
+    pub(super) fn command(&self, template: &str, idx: Idx) -> Command {
+        let node = self.graph.get(idx);
+        Command::of(template).fill([
+            ("namespace", node.namespace()),
+            ("kind", &*self.kind_word(idx)),
+            ("name", node.name()),
+        ])
+    }
+
     /// ``Deployment `cart` ``
     pub(crate) fn title(&self, idx: Idx) -> String {
         let node = self.graph.get(idx);
@@ -152,10 +162,8 @@ impl Builder {
         self
     }
 
-    pub(super) fn fix(mut self, command: impl Into<Option<String>>) -> Self {
-        // Of an object whose namespace is not known, the current one is used.
-        let without_empty = |text: String| text.replace("kubectl -n  ", "kubectl ");
-        self.0.fix = command.into().map(without_empty);
+    pub(super) fn fix(mut self, command: impl Into<Option<Command>>) -> Self {
+        self.0.fix = command.into().filter(|command| !command.is_empty());
         self
     }
 

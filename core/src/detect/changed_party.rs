@@ -73,8 +73,6 @@ fn finding(view: &View<'_>, party: Idx, complaint: &Complaint<'_>) -> Finding {
         at: rolled_out(view, party).unwrap_or(seen.at),
         ..seen
     };
-    let node = view.graph.get(party);
-    let (namespace, kind) = (node.namespace(), view.kind_word(party));
     view.finding(
         FaultId::DependencyVersionMismatch,
         party,
@@ -85,10 +83,7 @@ fn finding(view: &View<'_>, party: Idx, complaint: &Complaint<'_>) -> Finding {
     .message(message)
     .with([change])
     .with(lines.map(|(writer, log)| view.log_evidence(*writer, log)))
-    .fix(format!(
-        "kubectl -n {namespace} rollout undo {kind}/{}",
-        node.name()
-    ))
+    .fix(view.command("kubectl -n <namespace> rollout undo <kind>/<name>", party))
     .build()
 }
 

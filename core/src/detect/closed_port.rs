@@ -53,11 +53,7 @@ pub(super) fn port(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         port.container_port,
         view.title(owner)
     );
-    let fix = format!(
-        "kubectl -n {namespace} edit {} {}",
-        view.kind_word(idx),
-        view.graph.get(idx).name()
-    );
+    let fix = view.command("kubectl -n <namespace> edit <kind>/<name>", idx);
     let warnings = view.warnings(pod).map(|e| view.event_evidence(pod, e));
     out.push(
         view.finding(

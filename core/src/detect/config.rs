@@ -6,7 +6,7 @@ use super::{FaultId, View};
 use crate::graph::Idx;
 use crate::model::object::pod::PodSpec;
 use crate::model::time::MINUTE;
-use crate::model::{Kind, Str};
+use crate::model::{Command, Kind, Str};
 
 /// A reference of a pod to a Secret or ConfigMap, with the key if one is given.
 struct Reference {
@@ -37,6 +37,17 @@ const KEY_MISSING: [&str; 3] = [
     "references non-existent secret key",
     "references non-existent config key",
 ];
+
+/// The command that adds what is missing.
+fn add(fault: FaultId, kind: &Kind) -> Command {
+    Command::of(match (fault, kind) {
+        (FaultId::ConfigKeyMissing, _) => "kubectl -n <namespace> edit <kind> <name>",
+        (_, Kind::Secret) => {
+            "kubectl -n <namespace> create secret generic <name> --from-literal=<key>=<value>"
+        }
+        _ => "kubectl -n <namespace> create configmap <name> --from-literal=<key>=<value>",
+    })
+}
 
 /// Compares the references of the spec with the objects that exist.
 fn missing_objects(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
@@ -87,25 +98,12 @@ fn missing_objects(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             };
             view.state_evidence(idx, format!("container is waiting: {reason}"))
         }));
-        let fix = match (fault, &reference.kind) {
-            (FaultId::ConfigKeyMissing, kind) => {
-                format!(
-                    "kubectl -n {namespace} edit {} {}",
-                    kind.as_str().to_lowercase(),
-                    reference.name
-                )
-            }
-            (_, Kind::Secret) => {
-                format!(
-                    "kubectl -n {namespace} create secret generic {} --from-literal=<key>=<value>",
-                    reference.name
-                )
-            }
-            _ => format!(
-                "kubectl -n {namespace} create configmap {} --from-file=<file>",
-                reference.name
-            ),
-        };
+        let fix = add(fault, &reference.kind).fill([
+            ("namespace", namespace),
+            ("kind", &*reference.kind.as_str().to_lowercase()),
+            ("name", &*reference.name),
+        ]);
+        let fix = fix.fill(reference.key.as_deref().map(|key| ("key", key)));
         out.push(
             view.finding(fault, owner, idx, Strength::Proof)
                 .active(true)

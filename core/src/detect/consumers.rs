@@ -2,6 +2,7 @@
 //! report errors.
 
 use super::finding::{Finding, Strength};
+use super::fixes::SCALE_UP;
 use super::{FaultId, View, idle_workers};
 use crate::graph::{Idx, Relation};
 use crate::model::time::MINUTE;
@@ -51,12 +52,7 @@ fn missed(view: &View<'_>, idx: Idx) -> Option<Finding> {
             view.title(idx),
             view.title(view.top_owner(*writer)),
         );
-        let fix = format!(
-            "kubectl -n {} scale {}/{} --replicas=1",
-            view.graph.get(idx).namespace(),
-            view.kind_word(idx),
-            view.graph.get(idx).name()
-        );
+        let fix = view.command(SCALE_UP, idx);
         let finding = view
             .finding(FaultId::RuntimeScaledToZero, idx, *writer, Strength::Strong)
             .active(true)

@@ -221,18 +221,11 @@ fn out_of_memory(
     } else {
         Strength::Proof
     };
-    let fix = format!(
-        "kubectl -n {} set resources {}/{} --limits=memory=<more>",
-        view.graph.get(owner).namespace(),
-        view.kind_word(owner),
-        view.graph.get(owner).name()
-    );
     out.push(
         view.finding(FaultId::RuntimeOomKilled, owner, idx, strength)
             .active(true)
             .message(message)
             .with(evidence)
-            .fix(fix)
             .build(),
     );
 }

@@ -62,7 +62,7 @@ pub(super) fn nodes(view: &View<'_>, errors: &[CallError], out: &mut Vec<Finding
             .active(true)
             .message(message)
             .with(report.evidence.iter().take(8).cloned())
-            .fix(format!("kubectl drain {name} --ignore-daemonsets"))
+            .fix(view.command("kubectl drain <name> --ignore-daemonsets", *node))
             .build(),
     );
 }

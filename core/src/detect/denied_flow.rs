@@ -1,5 +1,6 @@
 //! Connections between pods that a network plug-in reports as denied by a policy.
 
+use super::fixes::edit_policy;
 use std::collections::BTreeMap;
 
 use super::finding::{Finding, Strength};
@@ -89,7 +90,7 @@ pub(super) fn reported(view: &View<'_>, out: &mut Vec<Finding>) {
             .active(true)
             .message(message)
             .with(lines.map(|flow| view.log_evidence(flow.writer, flow.log)))
-            .fix(format!("kubectl -n {namespace} edit {kind} <policy>"))
+            .fix(edit_policy(namespace, kind))
             .build(),
         );
     }

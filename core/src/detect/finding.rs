@@ -2,7 +2,7 @@
 
 use super::FaultId;
 use crate::graph::Idx;
-use crate::model::Time;
+use crate::model::{Command, Time};
 
 /// How strong a finding's evidence for its fault is on its own. `rca/weights.yaml` has the weight
 /// of each.
@@ -54,5 +54,5 @@ pub struct Finding {
     /// The facts that support it, oldest first.
     pub evidence: Vec<Evidence>,
     /// A command that fixes it, more specific than the catalogue's.
-    pub fix: Option<String>,
+    pub fix: Option<Command>,
 }

@@ -219,12 +219,7 @@ fn version(view: &View<'_>, target: Idx, all: &[&CallError], out: &mut Vec<Findi
             ..view.state_evidence(blamed, "changed more recently than the other side".into())
         });
     }
-    let fix = format!(
-        "kubectl -n {} rollout undo {}/{}",
-        view.graph.get(blamed).namespace(),
-        view.kind_word(blamed),
-        view.graph.get(blamed).name()
-    );
+    let fix = view.command("kubectl -n <namespace> rollout undo <kind>/<name>", blamed);
     out.push(
         view.finding(
             FaultId::DependencyVersionMismatch,

@@ -1,6 +1,7 @@
 //! Workers that were scaled to zero: the store that holds their jobs fills up, and whoever adds a
 //! job is refused.
 
+use super::fixes::SCALE_UP;
 use std::collections::BTreeSet;
 
 use super::finding::{Evidence, Finding, Strength};
@@ -42,13 +43,7 @@ pub(super) fn missed(view: &View<'_>, idx: Idx) -> Option<Finding> {
         view.title(idx),
         short(&log.sample, 200)
     );
-    let node = view.graph.get(idx);
-    let fix = format!(
-        "kubectl -n {} scale {}/{} --replicas=1",
-        node.namespace(),
-        view.kind_word(idx),
-        node.name()
-    );
+    let fix = view.command(SCALE_UP, idx);
     let finding = view
         .finding(FaultId::RuntimeScaledToZero, idx, *writer, Strength::Proof)
         .active(true)

@@ -152,23 +152,11 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                 .unwrap_or("");
             view.state_evidence(idx, format!("container `{}` is waiting: {reason}", c.name))
         }));
-    let command = format!(
-        "kubectl -n {} set image {}/{} <container>=<image>",
-        view.graph.get(owner).namespace(),
-        view.kind_word(owner),
-        view.graph.get(owner).name()
-    );
-    let fix = matches!(
-        fault,
-        FaultId::ImageReferenceWrong | FaultId::ImageRegistryUnresolvable
-    )
-    .then_some(command);
     out.push(
         view.finding(fault, blamed, idx, strength)
             .active(true)
             .message(format!("Image `{image}` cannot be pulled: {why}"))
             .with(evidence)
-            .fix(fix)
             .build(),
     );
 }

@@ -101,7 +101,7 @@ fn backends(view: &View<'_>, idx: Idx, ingress: &Ingress, out: &mut Vec<Finding>
                 .active(true)
                 .message(format!("Ingress `{name}` routes to {target}"))
                 .with([view.state_evidence(idx, format!("backend is {target}"))])
-                .fix(format!("kubectl -n {namespace} edit ingress {name}"))
+                .fix(view.command("kubectl -n <namespace> edit ingress <name>", idx))
                 .build(),
         );
     }

@@ -57,17 +57,16 @@ pub(super) fn contradictions(view: &View<'_>, errors: &[CallError], out: &mut Ve
 }
 
 fn finding(view: &View<'_>, service: Idx, policy: Idx, on: Idx, what: &str) -> Finding {
-    let node = view.graph.get(on);
-    let (kind, name) = (view.kind_word(on), node.name());
     let is_rule = view
         .object(on)
         .is_some_and(|o| o.destination_rule().is_some());
     let fix = if is_rule {
-        format!("kubectl -n {} edit {kind} {name}", node.namespace())
+        view.command("kubectl -n <namespace> edit <kind>/<name>", on)
     } else {
-        let namespace = view.graph.get(policy).namespace();
-        let name = view.graph.get(policy).name();
-        format!("kubectl -n {namespace} edit peerauthentication {name}")
+        view.command(
+            "kubectl -n <namespace> edit peerauthentication <name>",
+            policy,
+        )
     };
     view.finding(
         FaultId::ServiceProtocolMismatch,

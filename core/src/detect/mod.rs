@@ -40,6 +40,7 @@ mod exit_reason;
 pub mod fault_id;
 mod fault_ids;
 mod finding;
+mod fixes;
 mod guard;
 mod handshake;
 mod health;

@@ -70,11 +70,7 @@ pub(super) fn policy(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                     .take(2)
                     .map(|l| view.log_evidence(*c, l))
             }));
-        let fix = format!(
-            "kubectl -n {namespace} edit {} {}",
-            view.kind_word(idx),
-            view.graph.get(idx).name()
-        );
+        let fix = view.command("kubectl -n <namespace> edit <kind>/<name>", idx);
         out.push(
             view.finding(
                 FaultId::ServiceNetworkPolicyBlocks,

@@ -51,11 +51,7 @@ fn judge(view: &View<'_>, set: Idx, node: Idx, taint: &str) -> Option<Finding> {
         view.graph.get(node).name(),
         short(&complaint.what, 160)
     );
-    let fix = format!(
-        "kubectl -n {} edit daemonset/{}",
-        view.graph.get(set).namespace(),
-        view.graph.get(set).name()
-    );
+    let fix = view.command("kubectl -n <namespace> edit daemonset/<name>", set);
     let finding = view
         .finding(
             FaultId::SchedulingTaintNotTolerated,

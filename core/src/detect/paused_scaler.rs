@@ -44,12 +44,10 @@ fn judge(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             view.title(idx)
         );
         // Whatever else is set, the scaler resets it.
-        let fix = format!(
-            "kubectl -n {} annotate {} {} autoscaling.keda.sh/paused-replicas- \
+        let fix = view.command(
+            "kubectl -n <namespace> annotate <kind> <name> autoscaling.keda.sh/paused-replicas- \
              autoscaling.keda.sh/paused-",
-            view.graph.get(idx).namespace(),
-            view.kind_word(idx),
-            view.graph.get(idx).name()
+            idx,
         );
         out.push(
             view.finding(

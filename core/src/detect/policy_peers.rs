@@ -220,8 +220,7 @@ pub(super) fn finding(
     message: String,
     line: Evidence,
 ) -> Finding {
-    let (namespace, name) = (view.graph.get(idx).namespace(), view.graph.get(idx).name());
-    let fix = format!("kubectl -n {namespace} edit {} {name}", view.kind_word(idx));
+    let fix = view.command("kubectl -n <namespace> edit <kind>/<name>", idx);
     view.finding(
         FaultId::ServiceNetworkPolicyBlocks,
         owner,

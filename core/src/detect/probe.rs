@@ -5,9 +5,9 @@ use super::probe_checks::{CHECKS, Observation};
 use super::text::has;
 use super::{FaultId, View};
 use crate::graph::Idx;
-use crate::model::Episode;
 use crate::model::object::{Container, PortRef, Probe};
 use crate::model::time::MINUTE;
+use crate::model::{Command, Episode};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum ProbeKind {
@@ -116,13 +116,8 @@ fn diagnose(view: &View<'_>, idx: Idx, kind: ProbeKind, failed: &[&Episode]) -> 
     };
     let diagnosis = CHECKS.iter().find_map(|check| check(&observation))?;
     // What is usual for a wrong port would not help.
-    let (namespace, name) = (
-        view.graph.get(observation.owner).namespace(),
-        view.graph.get(observation.owner).name(),
-    );
-    let kind = view.kind_word(observation.owner);
-    let fix = has(message, &["statuscode: 404"])
-        .then(|| format!("kubectl -n {namespace} edit {kind}/{name}"));
+    let edit = || Command::of("kubectl -n <namespace> edit <kind>/<name>");
+    let fix = has(message, &["statuscode: 404"]).then(edit);
     let events = failed.iter().map(|e| view.event_evidence(idx, e));
     Some(
         view.finding(diagnosis.fault, observation.owner, idx, diagnosis.strength)

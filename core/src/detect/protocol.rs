@@ -8,10 +8,10 @@ use super::handshake::{evidence, line};
 use super::text::{has, short};
 use super::{FaultId, View};
 use crate::graph::Idx;
-use crate::model::Severity;
 use crate::model::object::network::ServicePort;
 use crate::model::object::{Object, Service};
 use crate::model::time::MINUTE;
+use crate::model::{Command, Severity};
 use crate::trouble::Class;
 
 /// Words of servers about their callers.
@@ -197,8 +197,6 @@ pub(super) fn unknown_servers(view: &View<'_>, errors: &[CallError], out: &mut V
 }
 
 /// The command that opens the settings of a workload.
-pub(super) fn edit(view: &View<'_>, owner: Idx) -> String {
-    let node = view.graph.get(owner);
-    let (namespace, kind) = (node.namespace(), view.kind_word(owner));
-    format!("kubectl -n {namespace} edit {kind}/{}", node.name())
+pub(super) fn edit(view: &View<'_>, owner: Idx) -> Command {
+    view.command("kubectl -n <namespace> edit <kind>/<name>", owner)
 }

@@ -3,6 +3,7 @@
 
 use super::admission::{quota, quota_fault, quota_numbers, webhook_service};
 use super::finding::{Finding, Strength};
+use super::fixes::edit_quota;
 use super::text::{has, short, word_after};
 use super::{FaultId, View};
 use crate::episode::LogTemplate;
@@ -42,7 +43,7 @@ fn by_quota(view: &View<'_>, idx: Idx, log: &LogTemplate) -> Option<Finding> {
         .active(true)
         .message(message)
         .with([view.log_evidence(idx, log)])
-        .fix(format!("kubectl -n {namespace} edit resourcequota {name}"));
+        .fix(edit_quota(namespace, name));
     Some(finding.build())
 }
 

@@ -1,6 +1,7 @@
 //! Workloads that are scaled to zero or stuck in a rollout.
 
 use super::finding::{Finding, Strength};
+use super::fixes::SCALE_UP;
 use super::text::short;
 use super::{FaultId, View};
 use crate::graph::{Idx, Relation};
@@ -110,11 +111,7 @@ fn scaled_to_zero(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             },
             view.graph.get(service).name()
         );
-        let fix = format!(
-            "kubectl -n {namespace} scale {}/{} --replicas=1",
-            view.kind_word(idx),
-            view.graph.get(idx).name()
-        );
+        let fix = view.command(SCALE_UP, idx);
         let evidence = [
             view.state_evidence(idx, "spec.replicas is 0".into()),
             view.state_evidence(service, "Service has no endpoints".into()),
@@ -208,13 +205,11 @@ fn stuck(view: &View<'_>, idx: Idx, workload: &Workload, out: &mut Vec<Finding>)
         ),
         None => return,
     };
-    let verb = if late.is_some() { "undo" } else { "resume" };
-    let fix = format!(
-        "kubectl -n {} rollout {verb} {}/{}",
-        view.graph.get(idx).namespace(),
-        view.kind_word(idx),
-        view.graph.get(idx).name()
-    );
+    let fix = match late {
+        Some(_) => "kubectl -n <namespace> rollout undo <kind>/<name>",
+        None => "kubectl -n <namespace> rollout resume <kind>/<name>",
+    };
+    let fix = view.command(fix, idx);
     out.push(
         // Only a consequence of what keeps the new pods from becoming ready, unless nothing else
         // is known.

@@ -28,8 +28,8 @@ pub(super) fn lost(view: &View<'_>, out: &mut Vec<Finding>) {
             .filter(|_| view.exists(idx))
             .and_then(|r| r.destinations.iter().find_map(|to| lacks(view, idx, to)));
         let Some(lacking) = wrong else { continue };
-        let (namespace, name) = (view.graph.get(idx).namespace(), view.graph.get(idx).name());
-        let fix = format!("kubectl -n {namespace} edit virtualservice {name}");
+        let name = view.graph.get(idx).name();
+        let fix = view.command("kubectl -n <namespace> edit virtualservice <name>", idx);
         out.push(
             view.finding(FaultId::ServiceRouteWrong, idx, idx, Strength::Proof)
                 .active(true)

@@ -6,7 +6,7 @@ use super::text::{has, short};
 use super::{FaultId, View, devices, scale_up};
 use crate::graph::{Idx, Relation};
 use crate::model::object::pod::PodSpec;
-use crate::model::{Episode, Kind, object};
+use crate::model::{Command, Episode, Kind, object};
 
 pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let Some(events) = unscheduled(view, idx) else {
@@ -105,7 +105,7 @@ pub(super) fn pod(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             .active(true)
             .message(message)
             .with(evidence)
-            .fix(fix(view, verdict.fault, owner, blamed))
+            .fix(fix(view, verdict.fault, owner))
             .build(),
     );
 }
@@ -262,30 +262,9 @@ fn blame(
     (cluster.unwrap_or(owner), strength)
 }
 
-fn fix(view: &View<'_>, fault: FaultId, owner: Idx, blamed: Idx) -> Option<String> {
-    let (namespace, kind, name) = (
-        view.graph.get(owner).namespace(),
-        view.kind_word(owner),
-        view.graph.get(owner).name(),
-    );
-    Some(match fault {
-        FaultId::SchedulingCpuInsufficient => {
-            format!("kubectl -n {namespace} set resources {kind}/{name} --requests=cpu=<less>")
-        }
-        FaultId::SchedulingMemoryInsufficient => {
-            format!("kubectl -n {namespace} set resources {kind}/{name} --requests=memory=<less>")
-        }
-        FaultId::SchedulingNodeSelectorMismatch
-        | FaultId::SchedulingNodeAffinityMismatch
-        | FaultId::SchedulingTaintNotTolerated
-            if view.graph.get(owner).kind() != &Kind::Pod =>
-        {
-            format!("kubectl -n {namespace} edit {kind}/{name}")
-        }
-        FaultId::SchedulingNodeCordoned if *view.graph.get(blamed).kind() == Kind::Node => {
-            format!("kubectl uncordon {}", view.graph.get(blamed).name())
-        }
-        FaultId::SchedulingNodeCordoned => "kubectl uncordon <node>".to_owned(),
-        _ => return None,
-    })
+fn fix(view: &View<'_>, fault: FaultId, owner: Idx) -> Option<Command> {
+    // The workload is at fault, not the nodes that keep it away.
+    let edits =
+        fault == FaultId::SchedulingTaintNotTolerated && view.graph.get(owner).kind() != &Kind::Pod;
+    edits.then(|| view.command("kubectl -n <namespace> edit <kind>/<name>", owner))
 }

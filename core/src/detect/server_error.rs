@@ -1,5 +1,6 @@
 //! Errors that a server logs about itself, or that its clients repeat.
 
+use super::fixes::edit_policy;
 use std::collections::BTreeSet;
 
 use super::caller_errors::by_host;
@@ -168,7 +169,7 @@ pub(super) fn server_finding(
         ServerError::Denied => Some("authorizationpolicy"),
         _ => None,
     };
-    let fix = policy.map(|kind| format!("kubectl -n {namespace} edit {kind} <policy>"));
+    let fix = policy.map(|kind| edit_policy(namespace, kind));
     let full = claim_of(view, idx).filter(|_| error == ServerError::DiskFull && blamed == owner);
     let full = full.map(|claim| view.state_evidence(claim, "has the data".to_owned()));
     Some(

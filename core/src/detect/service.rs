@@ -1,5 +1,7 @@
 //! Services whose selector matches no pod, and who calls a Service.
 
+use serde_json::Value;
+
 use super::finding::{Finding, Strength};
 use super::{FaultId, View, handshake, service_ports};
 use crate::graph::{Component, Idx, Relation, derive};
@@ -118,11 +120,10 @@ fn selector(view: &View<'_>, idx: Idx, service: &Service, out: &mut Vec<Finding>
         service.selector.to_text(),
         view.graph.get(idx).name(),
     );
-    let fix = format!(
-        "kubectl -n {namespace} patch service {} -p '{{\"spec\":{{\"selector\":{{{}}}}}}}'",
-        view.graph.get(idx).name(),
-        selector_patch(&service.selector, labels)
-    );
+    let selector = selector_patch(&service.selector, labels).to_string();
+    let template =
+        r#"kubectl -n <namespace> patch service <name> -p '{"spec":{"selector":<keys>}}'"#;
+    let fix = view.command(template, idx).fill([("keys", &*selector)]);
     let is_called = is_exposed(service) || is_used(view, idx, &component);
     let strength = if is_called {
         Strength::Proof
@@ -205,16 +206,16 @@ fn similar_labels(selector: &Labels, labels: &Labels) -> String {
 
 /// The members of a JSON object that turn a selector into a pod's labels. A patch merges objects,
 /// so a key that the pod lacks is removed with `null`.
-fn selector_patch(selector: &Labels, labels: &Labels) -> String {
+fn selector_patch(selector: &Labels, labels: &Labels) -> Value {
     let wanted = labels
         .iter()
         .filter(|(k, _)| !matches!(*k, "pod-template-hash" | "controller-revision-hash"))
-        .map(|(k, v)| format!("\"{k}\":\"{v}\""));
+        .map(|(k, v)| (k.to_owned(), Value::from(v)));
     let removed = selector
         .iter()
         .filter(|(k, _)| labels.get(k).is_none())
-        .map(|(k, _)| format!("\"{k}\":null"));
-    wanted.chain(removed).collect::<Vec<_>>().join(",")
+        .map(|(k, _)| (k.to_owned(), Value::Null));
+    wanted.chain(removed).collect()
 }
 
 /// Whether a Service offers a port.

@@ -4,6 +4,7 @@ use super::addresses::has_own_ports;
 use super::finding::{Finding, Strength};
 use super::{FaultId, View};
 use crate::graph::Idx;
+use crate::model::Command;
 use crate::model::object::container::ContainerPort;
 use crate::model::object::network::ServicePort;
 use crate::model::object::{PortRef, Service};
@@ -141,19 +142,13 @@ fn patch(
     service: &Service,
     mismatch: &Mismatch<'_>,
     declared: &[&ContainerPort],
-) -> String {
-    let node = view.graph.get(idx);
-    let value = match intended(service, mismatch.port, declared) {
-        Some(port) => port.container_port.to_string(),
-        None => "<port>".to_owned(),
-    };
-    format!(
-        "kubectl -n {} patch service {} --type=json -p \
-         '[{{\"op\":\"replace\",\"path\":\"/spec/ports/{}/targetPort\",\"value\":{value}}}]'",
-        node.namespace(),
-        node.name(),
-        mismatch.index
-    )
+) -> Command {
+    let template = r#"kubectl -n <namespace> patch service <name> --type=json -p '[{"op":"replace","path":"/spec/ports/<index>/targetPort","value":<port>}]'"#;
+    let index = mismatch.index.to_string();
+    let port = intended(service, mismatch.port, declared).map(|p| p.container_port.to_string());
+    view.command(template, idx)
+        .fill([("index", &*index)])
+        .fill(port.as_deref().map(|port| ("port", port)))
 }
 
 /// The container port that a Service port probably means: the one of its name, else the one of its

@@ -77,18 +77,19 @@ fn finding(
         .iter()
         .map(|(writer, log)| view.log_evidence(*writer, log));
     let evidence: Vec<Evidence> = lines.collect();
-    let node = view.graph.get(idx);
     Some(
         view.finding(FaultId::ServiceProtocolMismatch, idx, *on, strength)
             .active(true)
             .message(message)
             .with([view.state_evidence(idx, format!("`{key}: {value}`"))])
             .with(evidence)
-            .fix(format!(
-                "kubectl -n {} annotate service {} --overwrite {key}=<port>",
-                node.namespace(),
-                node.name()
-            ))
+            .fix(
+                view.command(
+                    "kubectl -n <namespace> annotate service <name> --overwrite <key>=<port>",
+                    idx,
+                )
+                .fill([("key", key)]),
+            )
             .build(),
     )
 }

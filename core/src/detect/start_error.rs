@@ -174,18 +174,11 @@ fn memory_limit(view: &View<'_>, idx: Idx, reports: &[(String, Evidence)]) -> Op
         "{} cannot start: its memory limit{limit} {why}",
         view.title(owner)
     );
-    let fix = format!(
-        "kubectl -n {} set resources {}/{} --limits=memory=<more>",
-        view.graph.get(owner).namespace(),
-        view.kind_word(owner),
-        view.graph.get(owner).name()
-    );
     Some(
         view.finding(fault, owner, idx, Strength::Strong)
             .active(true)
             .message(message)
             .with(evidence)
-            .fix(fix)
             .build(),
     )
 }

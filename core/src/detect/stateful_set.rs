@@ -3,7 +3,7 @@
 use super::finding::{Finding, Strength};
 use super::{FaultId, View};
 use crate::graph::Idx;
-use crate::model::{Kind, Severity};
+use crate::model::{Command, Kind, Severity};
 use crate::trouble::Class;
 
 /// Judges every StatefulSet.
@@ -65,12 +65,9 @@ fn governing_service(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             format!("serviceName is `{wanted}`"),
         ),
     };
-    let fix = found.map(|_| {
-        format!(
-            "kubectl -n {namespace} patch service {wanted} -p \
-             '{{\"spec\":{{\"publishNotReadyAddresses\":true}}}}'"
-        )
-    });
+    let patch = r#"kubectl -n <namespace> patch service <service> -p '{"spec":{"publishNotReadyAddresses":true}}'"#;
+    let fix =
+        found.map(|_| Command::of(patch).fill([("namespace", namespace), ("service", wanted)]));
     out.push(
         view.finding(
             FaultId::ServiceNameUnresolved,

@@ -1,6 +1,7 @@
 //! Claims that are not bound, and volumes that cannot be attached, mounted or written.
 
 use super::finding::{Evidence, Finding, Strength};
+use super::fixes::edit_quota;
 use super::scheduling::unschedulable;
 use super::storage_verdict::{from_message, judge};
 use super::text::{has, quoted_after, short};
@@ -91,10 +92,7 @@ fn missing_claims(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                 .active(true)
                 .message(message)
                 .with(evidence)
-                .fix(format!(
-                    "kubectl -n {namespace} edit resourcequota {}",
-                    view.graph.get(quota.idx).name()
-                ))
+                .fix(edit_quota(namespace, view.graph.get(quota.idx).name()))
                 .build(),
             );
         }

@@ -1,6 +1,7 @@
 //! The typed model that all other modules use: times, names, objects and records.
 
 pub mod address;
+mod command;
 mod counts;
 mod memory;
 pub mod name;
@@ -11,6 +12,7 @@ mod text;
 pub mod time;
 pub mod watched;
 
+pub use command::Command;
 pub use counts::RecordCounts;
 pub use memory::memory;
 pub use name::{Alias, Kind};

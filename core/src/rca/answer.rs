@@ -170,8 +170,11 @@ pub struct Cause {
     /// Why it ranks above the next cause, or below the first one.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub compared: String,
-    /// The usual fix as a command; empty when none is known.
+    /// The fix as a command; empty when none is known.
     pub fix: String,
+    /// What the fix does, how it is tried, checked and taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<super::Remedy>,
 }
 
 /// The engine that gave an answer.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::answer::{Cause, Change, Scores};
 use super::confidence::{self, round};
 use super::weights::{self, Features, Part};
-use super::{Case, changed, explain, fix, rollout};
+use super::{Case, changed, explain, remedy, rollout};
 use crate::change::ObjectChange;
 use crate::detect::{ComponentId, FaultId, Finding, Strength};
 use crate::graph::{Component, Idx, Relation};
@@ -306,7 +306,14 @@ fn cause(case: &Case<'_>, h: &Hypothesis<'_>, symptoms: &[&Symptom]) -> Cause {
     let first_onset = symptoms.iter().map(|s| s.onset).min().unwrap_or(view.now);
     let change = change(case, h, blamed, first_onset);
     let message = best.map(|f| f.message.clone()).unwrap_or_default();
-    let undo = change.as_ref().map(|c| c.undo.clone()).unwrap_or_default();
+    let (fix, remedy) = remedy::remedy(&remedy::Cause {
+        view: *view,
+        catalogue: case.catalogue,
+        fault: h.fault,
+        blamed,
+        findings: best.into_iter().chain(h.findings.iter().copied()).collect(),
+        change: change.as_ref(),
+    });
     Cause {
         rank: 0,
         component: h.component.to_string(),
@@ -329,10 +336,8 @@ fn cause(case: &Case<'_>, h: &Hypothesis<'_>, symptoms: &[&Symptom]) -> Cause {
         evidence,
         change,
         compared: String::new(),
-        fix: Some(undo)
-            .filter(|undo| !undo.is_empty())
-            .or_else(|| best.and_then(|f| f.fix.clone()))
-            .unwrap_or_else(|| fix::usual(case.catalogue, view, h.fault, blamed)),
+        fix,
+        remedy,
     }
 }
 

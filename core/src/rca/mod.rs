@@ -6,10 +6,10 @@ mod changed;
 mod confidence;
 mod connection;
 mod explain;
-mod fix;
 mod mechanism;
 mod missing;
 mod related;
+mod remedy;
 mod rollout;
 mod said;
 mod weighted;
@@ -23,6 +23,7 @@ pub use answer::{
 pub use causal::is_failure_mode;
 pub use explain::reference;
 pub use missing::{MissingEvidence, missing_evidence, shows_health, unsettled};
+pub use remedy::{Remedy, Risk};
 pub use weights::Weights;
 
 use crate::change::ObjectChange;

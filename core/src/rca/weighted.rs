@@ -5,7 +5,7 @@ use hashbrown::hash_map::Entry;
 
 use super::answer::{Cause, EvidenceLine, Scores};
 use super::confidence::{self, round};
-use super::{Case, MAX_CAUSES, explain};
+use super::{Case, MAX_CAUSES, explain, remedy};
 use crate::detect::{ComponentId, FaultId, Finding};
 use crate::episode::LogTemplate;
 use crate::graph::{Component, Idx};
@@ -255,6 +255,17 @@ fn cause(
     } = c.episode;
     let resource = explain::reference(view.graph, blamed);
     let (id, message) = (source.id(), source.message());
+    let remedy = finding.map(|finding| {
+        remedy::remedy(&remedy::Cause {
+            view: *view,
+            catalogue: case.catalogue,
+            fault: finding.fault,
+            blamed: finding.blamed,
+            findings: vec![finding],
+            change: None,
+        })
+    });
+    let (fix, remedy) = remedy.unwrap_or_default();
     Cause {
         rank: 0,
         component: scored.name.clone(),
@@ -284,7 +295,8 @@ fn cause(
         }],
         change: None,
         compared: String::new(),
-        fix: finding.and_then(|f| f.fix.clone()).unwrap_or_default(),
+        fix,
+        remedy,
     }
 }
 

@@ -1,0 +1,312 @@
+//! Commands for people to type. What records say enters a command only as a whole word or a part of
+//! one, and every word is quoted for the shell.
+
+use std::fmt::{self, Write};
+
+use serde_json::Value;
+
+/// A command line: the words that the shell shall read, some still open.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Command(Vec<Word>);
+
+/// One word of a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Word {
+    /// What joins two commands: `&&` or `>`.
+    Operator(String),
+    Plain(Vec<Piece>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    Text(String),
+    /// What the reader has to put in, such as `more` for `<more>`.
+    Open(String),
+}
+
+/// What joins commands in a template.
+const OPERATORS: [&str; 2] = ["&&", ">"];
+
+impl Command {
+    /// Reads a template of this program: words as the shell reads them, with `<placeholders>`.
+    pub fn of(template: &str) -> Self {
+        let words = shlex::split(template).unwrap_or_default();
+        let word = |word: String| match OPERATORS.contains(&word.as_str()) {
+            true => Word::Operator(word),
+            false => Word::Plain(pieces(&word)),
+        };
+        Self(words.into_iter().map(word).collect())
+    }
+
+    /// A command of complete words.
+    pub fn words<'a>(words: impl IntoIterator<Item = &'a str>) -> Self {
+        let plain = |word: &str| Word::Plain(vec![Piece::Text(word.to_owned())]);
+        Self(words.into_iter().map(plain).collect())
+    }
+
+    /// Puts values in the place of placeholders. Without a namespace, `-n <namespace>` is left out.
+    /// A value that no object can have, and that a command might take for an option or a line of
+    /// its own, leaves no command at all.
+    #[must_use]
+    pub fn fill<'a>(self, values: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut filled = self;
+        for (name, value) in values {
+            if name == "namespace" && value.is_empty() {
+                filled.drop_namespace();
+            } else if !filled.put(name, value) {
+                return Self::default();
+            }
+        }
+        filled
+    }
+
+    fn drop_namespace(&mut self) {
+        let open = Word::Plain(vec![Piece::Open("namespace".to_owned())]);
+        while let Some(at) = self.0.iter().position(|word| *word == open) {
+            let from = at.saturating_sub(1);
+            self.0.drain(from..=at);
+        }
+    }
+
+    /// Returns false if the value is not safe.
+    fn put(&mut self, name: &str, value: &str) -> bool {
+        let has_control = value.chars().any(char::is_control);
+        for word in &mut self.0 {
+            let Word::Plain(pieces) = word else { continue };
+            let is_json = is_json(pieces);
+            for at in 0..pieces.len() {
+                if !matches!(&pieces[at], Piece::Open(open) if open == name) {
+                    continue;
+                }
+                if has_control || value.is_empty() || at == 0 && value.starts_with('-') {
+                    return false;
+                }
+                let is_quoted = matches!(
+                    at.checked_sub(1).map(|before| &pieces[before]),
+                    Some(Piece::Text(before)) if before.ends_with('"')
+                );
+                let text = if is_json {
+                    in_json(value, is_quoted)
+                } else {
+                    value.to_owned()
+                };
+                pieces[at] = Piece::Text(text);
+            }
+        }
+        true
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Names of the placeholders, in order.
+    pub fn open(&self) -> Vec<&str> {
+        let pieces = self.0.iter().filter_map(|word| match word {
+            Word::Plain(pieces) => Some(pieces),
+            Word::Operator(_) => None,
+        });
+        let names = pieces.flatten().filter_map(|piece| match piece {
+            Piece::Open(name) => Some(name.as_str()),
+            Piece::Text(_) => None,
+        });
+        names.collect()
+    }
+
+    /// The words as the program gets them, placeholders as they are shown.
+    pub fn arguments(&self) -> Vec<String> {
+        self.0.iter().map(Word::text).collect()
+    }
+
+    /// Adds complete words.
+    #[must_use]
+    pub fn with<'a>(mut self, words: impl IntoIterator<Item = &'a str>) -> Self {
+        self.0.extend(Self::words(words).0);
+        self
+    }
+
+    /// Puts complete words before the first one that equals `before`, else at the end.
+    #[must_use]
+    pub fn with_before(mut self, before: &str, words: &[&str]) -> Self {
+        let at = self.0.iter().position(|word| word.text() == before);
+        let at = at.unwrap_or(self.0.len());
+        self.0.splice(at..at, Self::words(words.iter().copied()).0);
+        self
+    }
+}
+
+impl Word {
+    /// As the program gets it.
+    fn text(&self) -> String {
+        match self {
+            Self::Operator(operator) => operator.clone(),
+            Self::Plain(pieces) => pieces.iter().map(Piece::text).collect(),
+        }
+    }
+}
+
+impl Piece {
+    fn text(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Open(name) => format!("<{name}>"),
+        }
+    }
+}
+
+/// The texts and placeholders of a word of a template.
+fn pieces(word: &str) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let mut rest = word;
+    while let Some((before, name, after)) = placeholder(rest) {
+        if !before.is_empty() {
+            pieces.push(Piece::Text(before.to_owned()));
+        }
+        pieces.push(Piece::Open(name.to_owned()));
+        rest = after;
+    }
+    if !rest.is_empty() || pieces.is_empty() {
+        pieces.push(Piece::Text(rest.to_owned()));
+    }
+    pieces
+}
+
+fn placeholder(text: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = text.split_once('<')?;
+    let (name, after) = rest.split_once('>')?;
+    let is_name = |c: char| c.is_ascii_alphabetic() || matches!(c, '-' | '_');
+    (!name.is_empty() && name.chars().all(is_name)).then_some((before, name, after))
+}
+
+fn is_json(pieces: &[Piece]) -> bool {
+    matches!(pieces.first(), Some(Piece::Text(text)) if text.starts_with(['{', '[']))
+}
+
+/// A value within JSON: between the quotes of a text, or as a value of its own.
+fn in_json(value: &str, is_quoted: bool) -> String {
+    let text = Value::from(value).to_string();
+    if is_quoted {
+        return text[1..text.len() - 1].to_owned();
+    }
+    match serde_json::from_str::<Value>(value) {
+        Ok(_) => value.to_owned(),
+        Err(_) => text,
+    }
+}
+
+/// One word for the shell. All texts of records that enter a command go through here.
+fn quoted(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    enclosed(text)
+}
+
+fn enclosed(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+impl fmt::Display for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Operator(operator) => f.write_str(operator),
+            // A patch stays one piece that can be edited.
+            Self::Plain(pieces) if is_json(pieces) => f.write_str(&quoted(&self.text())),
+            // A shell may expand a word that begins with `=`.
+            Self::Plain(_) if self.text().starts_with('=') => f.write_str(&enclosed(&self.text())),
+            Self::Plain(pieces) => pieces.iter().try_for_each(|piece| match piece {
+                Piece::Text(text) => f.write_str(&quoted(text)),
+                Piece::Open(_) => f.write_str(&piece.text()),
+            }),
+        }
+    }
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, word) in self.0.iter().enumerate() {
+            if number > 0 {
+                f.write_char(' ')?;
+            }
+            write!(f, "{word}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const EDIT: &str = "kubectl -n <namespace> edit <kind>/<name>";
+
+    fn edit(namespace: &str, name: &str) -> String {
+        let values = [("namespace", namespace), ("kind", "pod"), ("name", name)];
+        Command::of(EDIT).fill(values).to_string()
+    }
+
+    #[test]
+    fn known_names_are_filled_in_and_unknown_ones_stay() {
+        assert_eq!(edit("shop", "web"), "kubectl -n shop edit pod/web");
+        assert_eq!(edit("", "web"), "kubectl edit pod/web");
+        let open = Command::of(EDIT).fill([("name", "web")]);
+        assert_eq!(open.to_string(), "kubectl -n <namespace> edit <kind>/web");
+        assert_eq!(open.open(), ["namespace", "kind"]);
+    }
+
+    #[test]
+    fn names_are_quoted_in_words_and_in_patches() {
+        assert_eq!(edit("a;b", "$(c)"), "kubectl -n 'a;b' edit pod/'$(c)'");
+        assert_eq!(
+            edit("a'b", "<kind>"),
+            r"kubectl -n 'a'\''b' edit pod/'<kind>'"
+        );
+        let patch = r#"kubectl patch -p '{"a":"<name>","b":<port>}'"#;
+        let filled = Command::of(patch).fill([("name", r#"x","y":"z"#), ("port", "80")]);
+        assert_eq!(
+            filled.to_string(),
+            r#"kubectl patch -p '{"a":"x\",\"y\":\"z","b":80}'"#
+        );
+        let text = Command::of(patch).fill([("port", "http")]);
+        assert!(text.to_string().contains(r#""b":"http"}"#), "{text}");
+    }
+
+    #[test]
+    fn what_looks_like_an_option_or_has_lines_gives_no_command() {
+        let delete = Command::of("kubectl delete pod <name>");
+        for name in ["--all", "-A", "a\nb", "", "a\u{1b}[2J"] {
+            let filled = delete.clone().fill([("name", name)]);
+            assert!(filled.is_empty(), "{name:?}: {filled}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_shell_reads_exactly_the_words_that_are_meant(
+            namespace in "[ -~é]{1,12}", name in "[ -~é]{1,12}",
+        ) {
+            let values = [("namespace", &*namespace), ("kind", "pod"), ("name", &*name)];
+            let command = Command::of(EDIT).fill(values);
+            if namespace.starts_with('-') {
+                prop_assert!(command.is_empty());
+                return Ok(());
+            }
+            let object = format!("pod/{name}");
+            let meant = ["kubectl", "-n", &*namespace, "edit", &*object];
+            prop_assert_eq!(shlex::split(&command.to_string()).unwrap(), meant);
+            prop_assert_eq!(command.arguments(), meant);
+        }
+
+        #[test]
+        fn a_patch_stays_valid(value in "[ -~é]{1,12}") {
+            let patch = Command::of(r#"kubectl patch -p '{"a":"<name>","b":<name>}'"#);
+            let words = shlex::split(&patch.fill([("name", &*value)]).to_string()).unwrap();
+            let json: Value = serde_json::from_str(&words[3]).unwrap();
+            prop_assert_eq!(&json["a"], &Value::from(value.as_str()));
+            prop_assert_eq!(json.as_object().unwrap().len(), 2);
+        }
+    }
+}
