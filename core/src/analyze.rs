@@ -9,6 +9,7 @@ mod evidence;
 mod fixes;
 mod live;
 mod reader;
+mod review;
 mod selected;
 #[cfg(test)]
 mod standing;
@@ -28,10 +29,11 @@ use crate::rca::{
     self, Cause, Change, Demotion, EngineInfo, MissingEvidence, Scorer, Seen, Standing, Verdict,
     Weights,
 };
-pub use compare::Comparison;
+pub use compare::{Comparison, Judgement};
 pub use evidence::{Evidence, ReadSource};
 pub use live::{ContainerLog, Live, LogPlan, Page, Reader, WatchLine};
 use reader::Input;
+pub use review::{Flaw, Grade};
 
 /// How an input is read and evaluated.
 #[derive(Clone, Debug, Default)]

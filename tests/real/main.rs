@@ -9,6 +9,7 @@ mod charts;
 mod crash;
 mod doctor;
 mod export_import;
+mod fixes;
 mod fleet;
 mod full_disk;
 mod graph_move;

@@ -135,7 +135,10 @@ pub(super) fn table(out: &Output, changes: &[ClusterChange]) -> Table {
     let lines: Vec<_> = lines.collect();
     Table::new(&["TIME", "NAMESPACE", "OBJECT", "CHANGE", "BY"]).rows(&lines, |(change, line)| {
         [
-            out.time(change.at),
+            match change.undated {
+                true => "unknown".to_owned(),
+                false => out.time(change.at),
+            },
             change.namespace.clone(),
             format!("{}/{}", change.kind, change.name),
             line.clone(),

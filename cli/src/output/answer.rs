@@ -202,7 +202,11 @@ fn changed(out: &Output, change: &Change) -> String {
     } else {
         format!("  by {author}")
     };
-    format!("{}  {}{by}", out.time(change.at), change.what)
+    let at = match change.undated {
+        true => "at an unknown time".to_owned(),
+        false => out.time(change.at),
+    };
+    format!("{at}  {}{by}", change.what)
 }
 
 /// Where a cause is: namespace, if any, and cluster.

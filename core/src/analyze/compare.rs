@@ -5,18 +5,26 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use super::review::{self, Flaw, Grade};
 use super::{Analysis, Bounds, Evidence, Input, apply};
 use crate::change::ClusterChange;
 use crate::engine::ClusterState;
 use crate::graph::Graph;
-use crate::model::{Alias, Body, Op, Str, Time};
+use crate::model::{Alias, Body, Op, Record, Str, Time};
 use crate::rca::Cause;
 
 /// What became of a cluster.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Comparison {
-    /// Whether no cause is new.
+    /// Whether the state after may stay: it shows what runs, and nothing new is wrong.
     pub accepted: bool,
+    /// The conclusion.
+    pub verdict: Judgement,
+    /// Why nothing can be concluded; empty otherwise.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// What the objects after show to be wrong that those before do not.
+    pub flaws: Vec<Flaw>,
     /// Causes that were not there before, and whose confidence reaches the threshold.
     pub new_causes: Vec<Cause>,
     /// Causes that are no longer there, as `component fault`.
@@ -26,6 +34,22 @@ pub struct Comparison {
     /// The answer for the state after.
     pub after: Analysis,
 }
+
+/// Whether a deployment may stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Judgement {
+    /// What runs afterwards was seen, and nothing new is wrong.
+    Accepted,
+    /// Something new is wrong.
+    Rejected,
+    /// Nothing new is wrong, but what runs afterwards was not seen.
+    Inconclusive,
+}
+
+/// Why manifests alone accept nothing.
+const NO_STATE: &str = "the state after has no status of pods or workloads: manifests show what is \
+                        wanted, not what runs";
 
 impl Evidence<'_> {
     /// Compares this state with an earlier one. Objects that the earlier one has, and this one does
@@ -39,7 +63,12 @@ impl Evidence<'_> {
         // Nothing stops any of these.
         let _ = apply(&mut bases, &mut before.input, &bounds);
         let _ = earlier.conclude(&mut bases, before.input, options, &bounds);
+        let reviewed = bases
+            .values()
+            .flat_map(|state| review::review(&state.graph));
+        let reviewed: Vec<Flaw> = reviewed.collect();
         self.input.finish(options);
+        let has_state = self.input.records.iter().any(shows_state);
         let mut clusters = continued(bases, &self.input, known);
         let present = present(&self.input);
         let instant = self.input.instant;
@@ -48,6 +77,10 @@ impl Evidence<'_> {
         for state in clusters.values_mut() {
             state.end_missing(&present, instant);
         }
+        let flaws = clusters
+            .values()
+            .flat_map(|state| review::review(&state.graph));
+        let flaws = review::new(&reviewed, flaws.collect());
         let _ = after.conclude(&mut clusters, self.input, options, &bounds);
         let changes = clusters.values().flat_map(|state| {
             let cluster = state.name.to_string();
@@ -58,7 +91,8 @@ impl Evidence<'_> {
         });
         let mut changes: Vec<ClusterChange> = changes.collect();
         changes.sort_by_key(|of| of.change.at);
-        conclude(&earlier, after, changes, options.weights.threshold)
+        let compared = conclude(&earlier, after, changes, options.weights.threshold);
+        judge(compared, flaws, has_state)
     }
 }
 
@@ -83,7 +117,10 @@ fn conclude(
     let new_causes: Vec<Cause> = after.causes.iter().filter(is_new).cloned().collect();
     let gone = old.difference(&now);
     Comparison {
-        accepted: new_causes.is_empty(),
+        accepted: false,
+        verdict: Judgement::Inconclusive,
+        reason: String::new(),
+        flaws: Vec::new(),
         gone_causes: gone
             .map(|(_, component, fault)| format!("{component} {fault}"))
             .collect(),
@@ -91,6 +128,45 @@ fn conclude(
         changes,
         after,
     }
+}
+
+fn judge(compared: Comparison, flaws: Vec<Flaw>, has_state: bool) -> Comparison {
+    let is_wrong = flaws.iter().any(|flaw| flaw.grade == Grade::Error);
+    let verdict = match has_state {
+        _ if is_wrong || !compared.new_causes.is_empty() => Judgement::Rejected,
+        true => Judgement::Accepted,
+        false => Judgement::Inconclusive,
+    };
+    let reason = match verdict {
+        Judgement::Inconclusive => NO_STATE.to_owned(),
+        _ => String::new(),
+    };
+    Comparison {
+        accepted: verdict == Judgement::Accepted,
+        verdict,
+        reason,
+        flaws,
+        ..compared
+    }
+}
+
+/// Whether a record tells how a pod or workload fares.
+fn shows_state(record: &Record) -> bool {
+    let Body::State(Op::Upsert, object) = &record.body else {
+        return false;
+    };
+    let of_pod = object.pod().is_some_and(|pod| pod.status.phase.is_some());
+    let of_workload = object.workload().is_some_and(|workload| {
+        let status = &workload.status;
+        let counts = [
+            status.observed_generation,
+            status.replicas,
+            status.ready_replicas,
+            status.desired_number_scheduled,
+        ];
+        counts.iter().any(Option::is_some)
+    });
+    of_pod || of_workload
 }
 
 /// The clusters as they were, to which the records of now are applied. Two inputs that have one
@@ -197,5 +273,96 @@ mod tests {
         );
         let same = evidence(&options, &old).compare(evidence(&options, &old), "x");
         assert!(same.accepted && same.changes.is_empty(), "{same:?}");
+    }
+
+    const DEPLOYMENT: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: api\n  \
+        namespace: shop\nspec:\n  replicas: REPLICAS\n  selector:\n    matchLabels: {app: api}\n  \
+        template:\n    metadata:\n      labels: {app: api}\n    spec:\n      containers:\n      - \
+        name: api\n        image: IMAGE\n        env:\n        - {name: DB_PASSWORD, value: SECRET}\n\
+        \x20       ports:\n        - {name: http, containerPort: 8080}\n        readinessProbe:\n\
+        \x20         httpGet: {port: PROBE, path: /}\n        envFrom:\n        - configMapRef: \
+        {name: CONFIG}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: settings\n  \
+        namespace: shop\ndata: {a: b}\n---\napiVersion: v1\nkind: Service\nmetadata:\n  name: api\n  \
+        namespace: shop\nspec:\n  selector: {app: SELECTED}\n  ports:\n  - {port: 80, targetPort: \
+        TARGET}\n";
+
+    /// The manifests with some values changed.
+    fn manifests(changes: &[(&str, &str)]) -> String {
+        let usual = [
+            ("REPLICAS", "2"),
+            ("IMAGE", "api:1"),
+            ("SECRET", "hunter2-2f9a"),
+            ("PROBE", "http"),
+            ("CONFIG", "settings"),
+            ("SELECTED", "api"),
+            ("TARGET", "http"),
+        ];
+        let all = changes.iter().chain(&usual);
+        all.fold(DEPLOYMENT.to_owned(), |text, (name, value)| {
+            text.replace(name, value)
+        })
+    }
+
+    fn compared(old: &str, new: &str) -> Comparison {
+        let options = Options {
+            now: Time::parse("2026-01-02T00:00:00Z").unwrap(),
+            ..Options::default()
+        };
+        evidence(&options, new).compare(evidence(&options, old), "x")
+    }
+
+    #[test]
+    fn manifests_alone_accept_nothing() {
+        let same = compared(&manifests(&[]), &manifests(&[("IMAGE", "api:2")]));
+        assert_eq!(same.verdict, Judgement::Inconclusive, "{:?}", same.flaws);
+        assert!(
+            !same.accepted && same.reason.contains("status"),
+            "{}",
+            same.reason
+        );
+        assert!(
+            same.changes.iter().all(|of| of.change.undated),
+            "{:?}",
+            same.changes
+        );
+    }
+
+    #[test]
+    fn what_manifests_show_to_be_wrong_is_rejected() {
+        for (change, rule) in [
+            (("SELECTED", "apl"), "service.selects_nothing"),
+            (("TARGET", "web"), "service.port_missing"),
+            (("REPLICAS", "0"), "service.emptied"),
+            (("PROBE", "admin"), "template.probe_port"),
+            (("IMAGE", "'api:'"), "template.image_invalid"),
+        ] {
+            let found = compared(&manifests(&[]), &manifests(&[change]));
+            assert_eq!(found.verdict, Judgement::Rejected, "{rule}");
+            assert_eq!(found.flaws[0].rule, rule, "{:?}", found.flaws);
+            // What was wrong before is not new.
+            let again = compared(&manifests(&[change]), &manifests(&[change]));
+            assert!(again.flaws.is_empty(), "{:?}", again.flaws);
+        }
+        let found = compared(&manifests(&[]), &manifests(&[("CONFIG", "setings")]));
+        assert_eq!(
+            found.verdict,
+            Judgement::Inconclusive,
+            "it may be in the cluster"
+        );
+        assert_eq!(found.flaws[0].rule, "template.reference_missing");
+    }
+
+    #[test]
+    fn a_password_that_changed_is_seen_and_never_shown() {
+        let found = compared(&manifests(&[]), &manifests(&[("SECRET", "hunter3-77b1")]));
+        let lines: Vec<String> = found
+            .changes
+            .iter()
+            .flat_map(|of| of.change.lines())
+            .collect();
+        let path = "spec.template.spec.containers[api].env[DB_PASSWORD].value: changed";
+        assert_eq!(lines, [path]);
+        let text = serde_json::to_string(&found).unwrap();
+        assert!(!text.contains("hunter") && !text.contains('#'), "{text}");
     }
 }

@@ -118,10 +118,20 @@ fn shown_all(leaves: &[(&str, &str)]) -> String {
 /// A value as people write it; `None` if only its hash is kept.
 fn plain(json: &str) -> Option<String> {
     let Ok(text) = serde_json::from_str::<String>(json) else {
-        return Some(json.to_owned());
+        return Some(without_hashes(json));
     };
     let text = text.split(CUT).next().unwrap_or_default();
     (!text.starts_with(HASH)).then(|| text.to_owned())
+}
+
+/// A list without the hashes of what was cut or masked in it.
+fn without_hashes(list: &str) -> String {
+    let mut parts = list.split(CUT);
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        text.push_str(part.trim_start_matches(|c: char| c.is_ascii_hexdigit()));
+    }
+    text
 }
 
 /// Two values from where they begin to differ, if they are long.
@@ -199,6 +209,30 @@ mod tests {
         ];
         let new = [("data.a", "\"hash:000000000002\"")];
         assert_eq!(texts(&old, &new), ["data.a: changed", "data.b: changed"]);
+    }
+
+    #[test]
+    fn masked_values_that_differ_changed() {
+        for (old, new, expected) in [
+            ("\"***…#01\"", "\"***…#02\"", "data.a: changed"),
+            (
+                "[\"-p\",\"***…#01\"]",
+                "[\"-p\",\"***…#02\"]",
+                "data.a: changed",
+            ),
+            (
+                "[\"-p\",\"***…#01\"]",
+                "[\"-q\",\"***…#02\"]",
+                "data.a: [\"-p\",\"***\"] → [\"-q\",\"***\"]",
+            ),
+            (
+                "\"a://***@b…#01\"",
+                "\"a://***@c…#02\"",
+                "data.a: a://***@b → a://***@c",
+            ),
+        ] {
+            assert_eq!(texts(&[("data.a", old)], &[("data.a", new)]), [expected]);
+        }
     }
 
     #[test]

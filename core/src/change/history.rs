@@ -115,7 +115,9 @@ pub fn compare(before: &Object, known: Time, now: &Object, at: Time) -> Option<O
 /// The creation of an object that was not there before, if that can change how others work, or of
 /// any one that people made.
 pub fn created(object: &Object, at: Time, any: bool) -> Option<ObjectChange> {
-    let made = object.meta.created.filter(|made| *made <= at)?;
+    let made = object.meta.created.filter(|made| *made <= at);
+    // A manifest has no time at all.
+    let made = made.or_else(|| Some(at).filter(|_| any))?;
     let is_recent = at.0 - made.0 <= RETENTION;
     let is_wanted = if any {
         !object.fields.is_empty()
@@ -162,6 +164,7 @@ fn governs_others(kind: &Kind) -> bool {
 fn blank(meta: &Meta, verb: Verb, at: Time) -> ObjectChange {
     ObjectChange {
         at,
+        undated: false,
         kind: meta.kind.to_string(),
         namespace: meta.namespace.to_string(),
         name: meta.name.to_string(),

@@ -107,6 +107,9 @@ pub struct ObjectChange {
     /// When it was made, as the API server recorded it, else when it was seen.
     #[schema(value_type = String, format = DateTime)]
     pub at: Time,
+    /// Whether it is not known when it was made: two states show it, and no one recorded a time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub undated: bool,
     /// Kind of the object.
     pub kind: String,
     /// Its namespace; empty outside namespaces.

@@ -164,6 +164,7 @@ mod tests {
     fn of_kind(kind: &str) -> ObjectChange {
         ObjectChange {
             at: Time::default(),
+            undated: false,
             kind: kind.to_owned(),
             namespace: "shop".to_owned(),
             name: "api".to_owned(),

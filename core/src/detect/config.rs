@@ -1,5 +1,7 @@
 //! Secrets, `ConfigMap`s and keys that a container needs but that do not exist.
 
+use std::collections::BTreeSet;
+
 use super::finding::{Evidence, Finding, Strength};
 use super::text::{has, quoted_after, short, word_after};
 use super::{FaultId, View};
@@ -226,6 +228,16 @@ fn reports(view: &View<'_>, idx: Idx, reference: &Reference) -> Vec<Evidence> {
     events
         .chain(waiting.map(|m| view.state_evidence(idx, short(m, 200))))
         .collect()
+}
+
+/// The objects without which pods of a spec do not start: `ConfigMap`s, Secrets and claims.
+pub fn references_of(spec: &PodSpec) -> BTreeSet<(Kind, Str)> {
+    let named = references(spec).into_iter().map(|r| (r.kind, r.name));
+    let claims = spec.volumes.iter().filter_map(|volume| {
+        let claim = volume.persistent_volume_claim.as_ref()?;
+        Some((Kind::PersistentVolumeClaim, claim.claim_name.clone()))
+    });
+    named.chain(claims).collect()
 }
 
 fn references(spec: &PodSpec) -> Vec<Reference> {

@@ -122,7 +122,7 @@ mod webhook;
 pub use admission::webhooks;
 pub use caller_errors::{CallError, CallFailure, call_errors};
 pub use catalogue::{Catalogue, Fault};
-pub use config::needs_unknown_secrets;
+pub use config::{needs_unknown_secrets, references_of};
 pub use fault_id::FaultId;
 pub use finding::{Evidence, Finding, Strength};
 pub use guard::{DetectorPanic, Findings};

@@ -38,6 +38,7 @@ impl ClusterState {
                 .baseline
                 .filter(|_| change.by.is_none())
                 .unwrap_or(change.at),
+            undated: self.baseline.is_some() && change.by.is_none(),
             ..change
         });
         self.note(change);
@@ -48,7 +49,9 @@ impl ClusterState {
         let node = self.graph.get(idx);
         let ended_now = node.closed == Some(at);
         let object = node.object.as_deref().filter(|_| ended_now);
-        self.note(object.and_then(|object| change::deleted(object, at)));
+        let change = object.and_then(|object| change::deleted(object, at));
+        let undated = self.baseline.is_some();
+        self.note(change.map(|change| ObjectChange { undated, ..change }));
     }
 
     /// A cluster that continues from an earlier state, without what happened until then.

@@ -112,6 +112,14 @@ fn fast_utc(b: &[u8]) -> Option<i64> {
     Some((days * 86_400 + hour * 3600 + minute * 60 + second) * SECOND + micros)
 }
 
+impl Time {
+    /// The same without its fraction of a second.
+    #[must_use]
+    pub fn to_seconds(self) -> Self {
+        Self(self.0 - self.0.rem_euclid(SECOND))
+    }
+}
+
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match jiff::Timestamp::from_microsecond(self.0) {

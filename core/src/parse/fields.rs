@@ -15,7 +15,7 @@ use flatten::{Leaves, flatten, hash, join, leaf};
 
 use super::mask;
 use crate::model::Kind;
-use crate::model::object::fields::{CONTENT, HASH, Manager};
+use crate::model::object::fields::{CONTENT, CUT, HASH, Manager};
 use crate::model::object::{Fields, Meta, Origin};
 
 /// Fields of an object that no one sets: its identity, its state, and what records add.
@@ -81,7 +81,10 @@ fn fields(meta: &Meta, annotations: Option<&RawValue>, managers: &[Manager], tex
     } else {
         object.insert("kind".to_owned(), meta.kind.as_str().into());
         let mut value = Value::Object(object);
-        mask::object(&mut value);
+        let plain = value.clone();
+        if mask::object(&mut value) {
+            mark(&plain, &mut value);
+        }
         object = match value {
             Value::Object(object) => object,
             _ => Map::new(),
@@ -109,6 +112,30 @@ fn fields(meta: &Meta, annotations: Option<&RawValue>, managers: &[Manager], tex
         ));
     }
     Fields::new(leaves.into_all())
+}
+
+/// Adds a hash to what was masked: that it changed is seen, what it is or was is not.
+fn mark(plain: &Value, masked: &mut Value) {
+    match (plain, masked) {
+        (Value::String(plain), Value::String(masked)) if plain != masked => {
+            masked.push_str(CUT);
+            masked.push_str(&hash(plain));
+        }
+        (Value::Array(plain), Value::Array(masked)) => {
+            plain
+                .iter()
+                .zip(masked)
+                .for_each(|(plain, masked)| mark(plain, masked));
+        }
+        (Value::Object(plain), Value::Object(masked)) => {
+            for (name, value) in masked {
+                if let Some(plain) = plain.get(name) {
+                    mark(plain, value);
+                }
+            }
+        }
+        _ => {}
+    }
 }
 
 fn is_set_by_people(meta: &Meta) -> bool {

@@ -99,6 +99,9 @@ pub struct Change {
     /// When the change was made.
     #[schema(value_type = String, format = DateTime)]
     pub at: Time,
+    /// Whether it is not known when it was made.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub undated: bool,
     /// The object and what changed; of a roll-out, how its pods differ from those before.
     pub what: String,
     /// The object that was changed; absent where only the roll-out is known.

@@ -371,7 +371,11 @@ fn with_change(message: String, change: Option<&Change>) -> String {
         Some(by) => format!(" by {by}"),
         None => String::new(),
     };
-    format!("{message}; changed at {}{by}: {}", change.at, change.what)
+    let at = match change.undated {
+        true => "in between".to_owned(),
+        false => format!("at {}", change.at.to_seconds()),
+    };
+    format!("{message}; changed {at}{by}: {}", change.what)
 }
 
 /// The points of a hypothesis by the name under which the explanation shows them.

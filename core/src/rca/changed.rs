@@ -158,6 +158,7 @@ fn shown(change: &ObjectChange, field: Option<&FieldChange>) -> Change {
     };
     Change {
         at: change.at,
+        undated: change.undated,
         what,
         resource: Some(reference(change)),
         field: field.map(|field| field.path.clone()),

@@ -182,6 +182,7 @@ mod tests {
     fn change(kind: &str, verb: Verb) -> ObjectChange {
         ObjectChange {
             at: Time::default(),
+            undated: false,
             kind: kind.to_owned(),
             namespace: "shop".to_owned(),
             name: "api".to_owned(),

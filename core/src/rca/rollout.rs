@@ -51,6 +51,7 @@ pub(super) fn change_before(view: &View<'_>, blamed: Idx, onset: Time) -> Option
     let changes = differences(before.template, now.template);
     (!changes.is_empty()).then(|| Change {
         at: now.created,
+        undated: false,
         what: format!("rollout of {}: {}", view.title(owner), changes.join("; ")),
         resource: None,
         field: None,

@@ -2,17 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use kgrca_core::analyze::{Comparison, Options};
+use kgrca_core::analyze::{Comparison, Flaw, Grade, Judgement, Options};
 
 use super::super::files::label;
 use super::super::{Env, changes};
-use super::{inputs, report, shown};
+use super::{FailOn, inputs, report, shown};
 use crate::error::{CliError, Result};
 use crate::output::{self, Format, Style, Styled};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct States {
-    /// State before a deployment: accept or reject (exit code 10) what came after
+    /// State before a deployment: accept or reject (exit code 10) what came after. Manifests alone
+    /// are inconclusive (exit code 10, or 0 with --fail-on cause) unless they are wrong
     #[arg(long, value_name = "FILE", num_args = 1.., requires = "after",
         conflicts_with_all = ["inputs", "separate", "sources"])]
     pub(super) before: Vec<PathBuf>,
@@ -32,7 +33,12 @@ pub(super) struct States {
     junit: Option<PathBuf>,
 }
 
-pub(super) fn run(env: &Env<'_>, args: &States, options: &Options) -> Result {
+pub(super) fn run(
+    env: &Env<'_>,
+    args: &States,
+    options: &Options,
+    fail_on: Option<FailOn>,
+) -> Result {
     // A cause that is not listed is not new, nor gone.
     let options = &Options {
         top: usize::MAX,
@@ -58,7 +64,13 @@ pub(super) fn run(env: &Env<'_>, args: &States, options: &Options) -> Result {
         write(path, report::junit(&compared).as_bytes())?;
     }
     print(env, &compared)?;
-    if compared.accepted {
+    // What was not seen accepts nothing, unless that is asked for.
+    let passes = match compared.verdict {
+        Judgement::Accepted => true,
+        Judgement::Rejected => false,
+        Judgement::Inconclusive => matches!(fail_on, Some(FailOn::Cause)),
+    };
+    if passes {
         Ok(())
     } else {
         Err(CliError::found())
@@ -84,19 +96,45 @@ fn print(env: &Env<'_>, compared: &Comparison) -> Result {
     }
 }
 
+fn verdict(compared: &Comparison) -> (Style, String) {
+    let causes = compared.new_causes.len() as u64;
+    let is_error = |flaw: &&Flaw| flaw.grade == Grade::Error;
+    let errors = compared.flaws.iter().filter(is_error).count() as u64;
+    let counts = [(causes, "new cause"), (errors, "new error")];
+    let counts = counts.iter().filter(|(number, _)| *number > 0);
+    let counts: Vec<String> = counts.map(|(n, what)| output::count(*n, what)).collect();
+    match compared.verdict {
+        Judgement::Accepted => (Style::Good, "accepted: no new cause".to_owned()),
+        Judgement::Rejected => (Style::Bad, format!("rejected: {}", counts.join(", "))),
+        Judgement::Inconclusive => (
+            Style::Unclear,
+            format!(
+                "inconclusive: {}; pass what the cluster shows after the rollout, as `kubectl get \
+                 all,events,nodes -A -o json` prints it, or accept it with --fail-on cause",
+                compared.reason
+            ),
+        ),
+    }
+}
+
 fn text(env: &Env<'_>, compared: &Comparison) -> Styled {
     let mut text = Styled::default();
-    let (style, verdict) = if compared.accepted {
-        (Style::Good, "accepted: no new cause".to_owned())
-    } else {
-        let number = compared.new_causes.len() as u64;
-        (
-            Style::Bad,
-            format!("rejected: {}", output::count(number, "new cause")),
-        )
-    };
+    let (style, verdict) = verdict(compared);
     text.push_styled(style, &verdict);
     text.push("\n");
+    for flaw in &compared.flaws {
+        let style = match flaw.grade {
+            Grade::Error => Style::Bad,
+            Grade::Warning => Style::Unclear,
+        };
+        let grade = match flaw.grade {
+            Grade::Error => "error",
+            Grade::Warning => "warning",
+        };
+        text.push("  ");
+        text.push_styled(style, grade);
+        text.push_line(&format!("  {}  {}", flaw.rule, flaw.message));
+    }
     if !compared.changes.is_empty() {
         text.push("\n");
         text.push_styled(Style::Bold, "changes");
@@ -115,7 +153,7 @@ fn text(env: &Env<'_>, compared: &Comparison) -> Styled {
     for gone in &compared.gone_causes {
         text.push_line(&format!("no longer there: {gone}"));
     }
-    if !compared.accepted {
+    if !compared.new_causes.is_empty() {
         text.push("\n");
         let new = output::Shown {
             causes: &compared.new_causes,

@@ -83,14 +83,14 @@ pub(super) struct Args {
     #[arg(short, long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256),
         requires = "inputs")]
     jobs: u16,
-    /// Exit with code 10 when this is found
+    /// Exit with code 10 when this is found; with --before, `cause` accepts what is inconclusive
     #[arg(long)]
     fail_on: Option<FailOn>,
 }
 
 /// The verdicts that count as a failure.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum FailOn {
+pub(super) enum FailOn {
     /// A cause
     Cause,
     /// A cause, or symptoms without one
@@ -122,7 +122,7 @@ pub(super) fn run(env: &Env<'_>, args: &Args) -> Result {
         ..Options::default()
     };
     if !args.states.before.is_empty() {
-        return compare::run(env, &args.states, &options);
+        return compare::run(env, &args.states, &options, args.fail_on);
     }
     if args.inputs.is_empty() {
         return live::run(env, args, options);

@@ -2,20 +2,24 @@
 
 use std::fmt::Write;
 
-use kgrca_core::analyze::Comparison;
-use kgrca_core::rca::Cause;
+use kgrca_core::analyze::{Comparison, Flaw, Grade, Judgement};
+use kgrca_core::rca::{Cause, ResourceRef};
 use serde_json::{Value, json};
 
 /// A log of SARIF 2.1.0: a result for each new cause.
 pub(super) fn sarif(compared: &Comparison) -> Value {
-    let mut rules: Vec<&str> = compared.new_causes.iter().map(|c| &*c.fault_type).collect();
+    let causes = compared.new_causes.iter().map(|c| &*c.fault_type);
+    let mut rules: Vec<&str> = causes
+        .chain(compared.flaws.iter().map(|f| f.rule))
+        .collect();
     rules.sort_unstable();
     rules.dedup();
     let rules: Vec<Value> = rules
         .iter()
         .map(|id| json!({"id": id, "shortDescription": {"text": id}}))
         .collect();
-    let results: Vec<Value> = compared.new_causes.iter().map(result).collect();
+    let causes = compared.new_causes.iter().map(result);
+    let results: Vec<Value> = causes.chain(compared.flaws.iter().map(flaw)).collect();
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -26,6 +30,7 @@ pub(super) fn sarif(compared: &Comparison) -> Value {
                 "rules": rules,
             }},
             "results": results,
+            "properties": {"verdict": compared.verdict, "reason": compared.reason},
         }],
     })
 }
@@ -36,7 +41,7 @@ fn result(cause: &Cause) -> Value {
         "level": "error",
         "message": {"text": cause.message},
         "locations": [{"logicalLocations": [{
-            "fullyQualifiedName": object(cause),
+            "fullyQualifiedName": object(&cause.resource),
             "kind": "resource",
         }]}],
         "partialFingerprints": {
@@ -51,19 +56,78 @@ fn result(cause: &Cause) -> Value {
     })
 }
 
-/// The object at fault: `shop/Deployment/web`.
-fn object(cause: &Cause) -> String {
-    let resource = &cause.resource;
+fn flaw(flaw: &Flaw) -> Value {
+    let level = match flaw.grade {
+        Grade::Error => "error",
+        Grade::Warning => "warning",
+    };
+    json!({
+        "ruleId": flaw.rule,
+        "level": level,
+        "message": {"text": flaw.message},
+        "locations": [{"logicalLocations": [{
+            "fullyQualifiedName": object(&flaw.resource),
+            "kind": "resource",
+        }]}],
+    })
+}
+
+/// An object: `shop/Deployment/web`.
+fn object(resource: &ResourceRef) -> String {
     match resource.namespace.as_str() {
         "" => format!("{}/{}", resource.kind, resource.name),
         namespace => format!("{namespace}/{}/{}", resource.kind, resource.name),
     }
 }
 
+/// A failure of a test.
+struct Failure {
+    kind: String,
+    /// What a list of tests shows.
+    message: String,
+    /// Everything that helps whoever opens it.
+    body: String,
+}
+
+impl Failure {
+    fn of_cause(cause: &Cause) -> Self {
+        let mut body = cause.message.clone();
+        for piece in &cause.evidence {
+            let on = object(&piece.resource);
+            let _ = write!(
+                body,
+                "\nevidence: {} {on}: {}",
+                piece.at.to_seconds(),
+                piece.what
+            );
+        }
+        if !cause.fix.is_empty() {
+            let _ = write!(body, "\nfix: {}", cause.fix);
+        }
+        if let Some(remedy) = &cause.remedy {
+            let _ = write!(body, "\nrisk: {}", remedy.risk.as_str());
+        }
+        Self {
+            kind: cause.fault_type.clone(),
+            message: cause.message.clone(),
+            body,
+        }
+    }
+
+    fn of_flaw(flaw: &Flaw) -> Self {
+        Self {
+            kind: flaw.rule.to_owned(),
+            message: flaw.message.clone(),
+            body: flaw.message.clone(),
+        }
+    }
+}
+
 /// A `JUnit` report: a test for each object that was changed, which fails with the causes that its
-/// change explains, and one for each other new cause.
+/// change explains and with what is wrong with it, and one for each other new cause or error.
 pub(super) fn junit(compared: &Comparison) -> String {
-    let mut cases: Vec<(String, Vec<&Cause>)> = Vec::new();
+    let mut cases: Vec<(String, Vec<Failure>)> = Vec::new();
+    let name_of = |r: &ResourceRef| format!("{} {}/{}", r.kind, r.namespace, r.name);
     for of in &compared.changes {
         let change = &of.change;
         let name = format!("{} {}/{}", change.kind, change.namespace, change.name);
@@ -71,47 +135,73 @@ pub(super) fn junit(compared: &Comparison) -> String {
             cases.push((name, Vec::new()));
         }
     }
+    let mut add =
+        |name: String, failure: Failure| match cases.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, failures)) => failures.push(failure),
+            None => cases.push((name, vec![failure])),
+        };
     for cause in &compared.new_causes {
         let changed = cause
             .change
             .as_ref()
             .and_then(|change| change.resource.as_ref());
         let name = match changed {
-            Some(r) => format!("{} {}/{}", r.kind, r.namespace, r.name),
-            None => format!("{} {}", object(cause), cause.fault_type),
+            Some(resource) => name_of(resource),
+            None => format!("{} {}", object(&cause.resource), cause.fault_type),
         };
-        match cases.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, causes)) => causes.push(cause),
-            None => cases.push((name, vec![cause])),
-        }
+        add(name, Failure::of_cause(cause));
     }
-    let failed = cases
+    for flaw in compared
+        .flaws
         .iter()
-        .filter(|(_, causes)| !causes.is_empty())
-        .count();
-    let counts = format!("tests=\"{}\" failures=\"{failed}\"", cases.len());
+        .filter(|flaw| flaw.grade == Grade::Error)
+    {
+        add(name_of(&flaw.resource), Failure::of_flaw(flaw));
+    }
+    let is_skipped = compared.verdict == Judgement::Inconclusive;
+    written(&cases, Some(&*compared.reason).filter(|_| is_skipped))
+}
+
+/// The report as XML; what is inconclusive is a test that was skipped.
+fn written(cases: &[(String, Vec<Failure>)], skipped: Option<&str>) -> String {
+    let failed = cases.iter().filter(|(_, failures)| !failures.is_empty());
+    let counts = format!(
+        "tests=\"{}\" failures=\"{}\"",
+        cases.len() + usize::from(skipped.is_some()),
+        failed.count()
+    );
+    let skips = u8::from(skipped.is_some());
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let _ = writeln!(xml, "<testsuites {counts}>");
     let _ = writeln!(
         xml,
-        "  <testsuite name=\"kgrca\" {counts} errors=\"0\" skipped=\"0\">"
+        "  <testsuite name=\"kgrca\" {counts} errors=\"0\" skipped=\"{skips}\">"
     );
-    for (name, causes) in &cases {
+    for (name, failures) in cases {
         let name = escaped(name);
-        if causes.is_empty() {
+        if failures.is_empty() {
             let _ = writeln!(xml, "    <testcase classname=\"change\" name=\"{name}\"/>");
             continue;
         }
         let _ = writeln!(xml, "    <testcase classname=\"change\" name=\"{name}\">");
-        for cause in causes {
-            let (kind, message) = (escaped(&cause.fault_type), escaped(&cause.message));
-            let fix = escaped(&cause.fix);
+        for failure in failures {
+            let (kind, message) = (escaped(&failure.kind), escaped(&failure.message));
+            let body: Vec<String> = failure.body.lines().map(escaped).collect();
             let _ = writeln!(
                 xml,
-                "      <failure type=\"{kind}\" message=\"{message}\">{fix}</failure>"
+                "      <failure type=\"{kind}\" message=\"{message}\">{}</failure>",
+                body.join("\n")
             );
         }
         let _ = writeln!(xml, "    </testcase>");
+    }
+    if let Some(reason) = skipped {
+        let reason = escaped(reason);
+        let _ = writeln!(
+            xml,
+            "    <testcase classname=\"state\" name=\"what runs afterwards\">\n      \
+             <skipped message=\"{reason}\"/>\n    </testcase>"
+        );
     }
     xml.push_str("  </testsuite>\n</testsuites>\n");
     xml

@@ -79,9 +79,9 @@ fn state_and_copies_are_no_change_and_secrets_are_not_shown() {
             "annotations": {"kubectl.kubernetes.io/last-applied-configuration": copy}},
             "data": {"db.password": password, "host": "db"}})
     };
-    assert!(
-        lines(&config("hunter2", "a"), &config("hunter3", "b")).is_empty(),
-        "masked"
+    assert_eq!(
+        lines(&config("hunter2", "a"), &config("hunter3", "b")),
+        ["data[\"db.password\"]: changed"]
     );
     let text = format!("{:?}", fields(&config("hunter2", "a")));
     assert!(!text.contains("hunter2"), "{text}");

@@ -143,7 +143,9 @@ fn fitted(target: &Target, command: Command, words: &str) -> Choice {
              create it again",
         ),
         // Nothing is known to run behind it.
-        Holder::Other if target.kind == "service" => Choice::new(Command::of(DESCRIBE), ""),
+        Holder::Other if matches!(&*target.kind, "service" | "node") => {
+            Choice::new(Command::of(DESCRIBE), "")
+        }
         Holder::Other if is_about_template => Choice::new(Command::of(EDIT), ""),
         Holder::CronJob if words.contains(" scale ") || words.contains(" rollout ") => {
             Choice::new(Command::of(EDIT), "")
@@ -193,6 +195,9 @@ fn note(target: &Target, words: &str) -> &'static str {
     }
     if words.contains(" get pvc ") && words.contains(" replace ") {
         return "the claim is deleted and created again: one that is bound may lose its volume";
+    }
+    if words.contains(" --force") && words.contains(" delete pod ") {
+        return "make sure first that its node is really gone: else two pods may write to one volume";
     }
     if words.contains(" rollout restart ") && target.is_rolling() {
         return "helps only if what broke it is over";

@@ -45,6 +45,15 @@ impl Known<'_> {
 
     fn value(&self, name: &str, words: &[String]) -> Option<String> {
         let is_object = self.target.holder != Holder::Outside;
+        // What is only shown is the blamed object itself, not what runs behind it.
+        let blamed = self.cause.view.graph.get(self.cause.blamed);
+        if *blamed.kind() == Kind::Service && words.iter().any(|word| word == "describe") {
+            match name {
+                "kind" => return Some("service".to_owned()),
+                "name" => return Some(blamed.name().to_owned()),
+                _ => {}
+            }
+        }
         match name {
             "kind" => is_object.then(|| self.target.kind.clone()),
             "name" if words.iter().any(|word| word == "hpa") => self
@@ -53,7 +62,10 @@ impl Known<'_> {
             "name" | "deployment" | "cronjob" => is_object.then(|| self.target.name.clone()),
             "pod" => self.seen(&Kind::Pod),
             "job" => self.blamed(&Kind::Job).or_else(|| self.job()),
-            "node" => self.seen(&Kind::Node).or_else(|| self.node_of_pod()),
+            "node" => self
+                .seen(&Kind::Node)
+                .or_else(|| self.node_of_pod())
+                .or_else(|| self.cordoned(words)),
             "quota" => self.blamed(&Kind::ResourceQuota),
             "service" => self.blamed(&Kind::Service).or_else(|| self.service()),
             "ingress" => self.blamed(&Kind::Ingress),
@@ -130,6 +142,19 @@ impl Known<'_> {
 
     fn node_of_pod(&self) -> Option<String> {
         self.neighbour(Relation::RunsOn, &Kind::Node)
+    }
+
+    /// The only node that is cordoned.
+    fn cordoned(&self, words: &[String]) -> Option<String> {
+        let view = &self.cause.view;
+        let is_cordoned = |idx: &Idx| {
+            let node = view.object(*idx).and_then(|object| object.node());
+            node.is_some_and(|node| node.spec.unschedulable == Some(true))
+        };
+        let nodes = view.graph.of_kind(&Kind::Node).filter(is_cordoned);
+        let names: Vec<&str> = nodes.map(|idx| view.graph.get(idx).name()).collect();
+        let is_asked = words.iter().any(|word| word == "uncordon");
+        one(&names).filter(|_| is_asked)
     }
 
     fn hpa(&self) -> Option<String> {

@@ -12,10 +12,6 @@ use crate::model::object::fields::{CUT, HASH};
 /// The command that takes back what words do; none if it is not known.
 pub(super) fn of(cause: &Cause<'_>, target: &Target, words: &[String], risk: Risk) -> Command {
     let (verb, rest) = verb(words);
-    let is_open = words.iter().any(|word| word.starts_with('<'));
-    if risk == Risk::ReadOnly || is_open {
-        return Command::default();
-    }
     let scope: &[String] = match words.get(1).map(String::as_str) {
         Some("-n") => words.get(..3).unwrap_or_default(),
         _ => words.get(..1).unwrap_or_default(),
@@ -26,7 +22,20 @@ pub(super) fn of(cause: &Cause<'_>, target: &Target, words: &[String], risk: Ris
     };
     let object = rest.iter().take_while(|word| !word.starts_with('-'));
     let object: Vec<&str> = object.map(String::as_str).collect();
+    let is_of_template = risk == Risk::RestartsPods && target.is_rolling();
+    let before = format!("{}/{}", target.kind, target.name);
     match verb.as_str() {
+        "patch" if is_of_template => {
+            let exact = patch(cause, target, words, &again);
+            exact.unwrap_or_else(|| again(&["rollout", "undo", &before]))
+        }
+        "rollout undo" | "set image" | "set env" | "set resources" | "edit" if is_of_template => {
+            again(&["rollout", "undo", &before])
+        }
+        // What the reader has to put in decides what is taken back.
+        _ if risk == Risk::ReadOnly || words.iter().any(|word| word.starts_with('<')) => {
+            Command::default()
+        }
         "cordon" => again(&["uncordon", object.first().copied().unwrap_or_default()]),
         "uncordon" => again(&["cordon", object.first().copied().unwrap_or_default()]),
         "drain" => again(&["uncordon", object.first().copied().unwrap_or_default()]),
@@ -43,15 +52,6 @@ pub(super) fn of(cause: &Cause<'_>, target: &Target, words: &[String], risk: Ris
             None => Command::default(),
         },
         "patch" => patch(cause, target, words, &again).unwrap_or_default(),
-        "rollout undo" | "set image" | "set env" | "set resources" | "edit"
-            if risk == Risk::RestartsPods && target.is_rolling() =>
-        {
-            again(&[
-                "rollout",
-                "undo",
-                &format!("{}/{}", target.kind, target.name),
-            ])
-        }
         _ => Command::default(),
     }
 }
