@@ -62,6 +62,8 @@ fn refused(kube: &Kube, line: &str) -> Option<String> {
             "no matching resources",
             "No resources found",
             "does not exist",
+            "already exists",
+            "no such file or directory",
             // No metrics server, and kinds that only a recording has.
             "Metrics API not available",
             "doesn't have a resource type",

@@ -1,14 +1,14 @@
 //! `kgrca changes` and `kgrca diff`
 
-use kgrca_core::api::Page;
+use kgrca_core::api::{Page, ResourceView};
 use kgrca_core::change::ClusterChange;
-use kgrca_core::model::Time;
+use kgrca_core::model::{Kind, Time};
 
 use super::Env;
 use super::analyze::time;
 use crate::client::As;
 use crate::error::{CliError, Result};
-use crate::output::{Output, Table};
+use crate::output::{Output, Table, now};
 
 /// How many pages are read at most.
 const MAX_PAGES: usize = 50;
@@ -40,14 +40,15 @@ pub(super) struct Args {
 
 /// Show what was changed on one object between two times
 ///
-/// Example:
-///   kgrca diff Deployment/web -n shop --from 2h --to 1h
+/// Examples:
+///   kgrca diff deploy/web -n shop --from 2h --to 1h
+///   kgrca diff configmap settings -n shop
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct DiffArgs {
-    /// The object
-    #[arg(value_name = "KIND/NAME")]
-    object: String,
+    /// The object: KIND/NAME, or KIND NAME; kinds as kubectl takes them, e.g. deploy
+    #[arg(value_name = "KIND/NAME", num_args = 1..=2, required = true)]
+    object: Vec<String>,
     /// Namespace
     #[arg(short, long)]
     namespace: Option<String>,
@@ -60,6 +61,10 @@ pub(super) struct DiffArgs {
     /// End; default: now
     #[arg(long, value_name = "TIME", value_parser = time)]
     to: Option<Time>,
+}
+
+fn kind_word(word: &str) -> String {
+    Kind::of_word(word).as_str().to_owned()
 }
 
 /// All changes that a query names, over the pages of the list.
@@ -84,6 +89,14 @@ fn read(env: &Env<'_>, wanted: &[(&'static str, Option<String>)]) -> Result<Page
 }
 
 pub(super) fn list(env: &Env<'_>, args: &Args) -> Result {
+    if let Some(until) = args.until.filter(|until| *until <= args.since) {
+        let message = format!(
+            "--until {} is not after --since {}",
+            until.to_seconds(),
+            args.since.to_seconds()
+        );
+        return Err(CliError::usage(message).hint("swap them: --since is the earlier time"));
+    }
     let page = read(
         env,
         &[
@@ -91,7 +104,7 @@ pub(super) fn list(env: &Env<'_>, args: &Args) -> Result {
             ("until", args.until.map(|until| until.to_string())),
             ("namespace", args.namespace.clone()),
             ("cluster", args.cluster.clone()),
-            ("kind", args.kind.clone()),
+            ("kind", args.kind.as_deref().map(kind_word)),
         ],
     )?;
     env.out.value(&page, || table(env.out, &page.items))?;
@@ -103,10 +116,17 @@ pub(super) fn list(env: &Env<'_>, args: &Args) -> Result {
 }
 
 pub(super) fn diff(env: &Env<'_>, args: &DiffArgs) -> Result {
-    let Some((kind, name)) = args.object.split_once('/') else {
-        let message = format!("`{}` is not KIND/NAME", args.object);
-        return Err(CliError::usage(message).hint("kgrca diff Deployment/web -n shop"));
-    };
+    let (kind, name) = object(&args.object)?;
+    let (kind, name) = (kind.as_str(), name);
+    let to = args.to.unwrap_or_else(now);
+    if args.from >= to {
+        let message = format!(
+            "--from {} is not before --to {}",
+            args.from.to_seconds(),
+            to.to_seconds()
+        );
+        return Err(CliError::usage(message).hint("swap them: --from is the earlier time"));
+    }
     let page = read(
         env,
         &[
@@ -119,11 +139,93 @@ pub(super) fn diff(env: &Env<'_>, args: &DiffArgs) -> Result {
         ],
     )?;
     if page.items.is_empty() {
-        let message = format!("no change of {kind} `{name}` in this time");
-        let hint = "kgrca changes --since 1d lists the changes of all objects";
-        return Err(CliError::not_found(message).hint(hint));
+        known(env, args, kind, name)?;
+        let message = format!(
+            "{kind} `{name}` was not changed between {} and {}",
+            args.from.to_seconds(),
+            to.to_seconds()
+        );
+        env.out.message(&message);
     }
     env.out.value(&page, || table(env.out, &page.items))
+}
+
+/// The kind and name of `KIND/NAME` or `KIND NAME`.
+fn object(words: &[String]) -> Result<(Kind, &str)> {
+    let parts = match words {
+        [kind, name] => Some((kind.as_str(), name.as_str())),
+        [one] => one.split_once('/'),
+        _ => None,
+    };
+    match parts {
+        Some((kind, name)) if !kind.is_empty() && !name.is_empty() => {
+            Ok((Kind::of_word(kind), name))
+        }
+        _ => {
+            let message = format!("`{}` is not KIND/NAME", words.join(" "));
+            Err(CliError::usage(message).hint("kgrca diff deploy/web -n shop"))
+        }
+    }
+}
+
+/// Most objects that are looked through for one of a similar name.
+const MAX_NAMES: usize = 1000;
+
+/// Whether an object is known: else nothing was compared.
+fn known(env: &Env<'_>, args: &DiffArgs, kind: &str, name: &str) -> Result {
+    let wanted = [
+        ("kind", Some(kind.to_owned())),
+        ("namespace", args.namespace.clone()),
+        ("limit", Some(MAX_NAMES.to_string())),
+    ];
+    let query = wanted
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)));
+    let query: Vec<(&str, String)> = query.collect();
+    let page: Page<ResourceView> = env.client()?.get(As::Tenant, "/api/v1/resources", &query)?;
+    let names: Vec<&str> = page
+        .items
+        .iter()
+        .map(|r| r.resource.name.as_str())
+        .collect();
+    if names.contains(&name) || page.next.is_some() {
+        return Ok(());
+    }
+    let place = match &args.namespace {
+        Some(namespace) => format!(" in namespace `{namespace}`"),
+        None => String::new(),
+    };
+    let message = format!("{kind} `{name}` is not known{place}");
+    let hint = match similar(name, &names) {
+        Some(similar) => format!("did you mean `{similar}`?"),
+        None => format!("list what is known with `kgrca resource list --kind {kind}`"),
+    };
+    Err(CliError::not_found(message).hint(&hint))
+}
+
+/// The name that is most like another one, if one is.
+pub(super) fn similar<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {
+    let rated = names.iter().map(|other| (distance(name, other), *other));
+    let nearest = rated.min();
+    nearest
+        .filter(|(distance, _)| *distance <= 1 + name.chars().count() / 4)
+        .map(|(_, other)| other)
+}
+
+/// How many characters have to be put in, left out or replaced to get from one name to the other.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().take(253).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().take(253).enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
 }
 
 /// A row for each field that changed.
@@ -145,4 +247,32 @@ pub(super) fn table(out: &Output, changes: &[ClusterChange]) -> Table {
             change.author().unwrap_or_else(|| "-".to_owned()),
         ]
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_a_slip_is_found() {
+        let names = ["api", "web", "checkout"];
+        assert_eq!(similar("apii", &names), Some("api"));
+        assert_eq!(similar("chekcout", &names), Some("checkout"));
+        assert_eq!(similar("postgres", &names), None);
+        assert_eq!(similar("x", &[]), None);
+    }
+
+    #[test]
+    fn an_object_is_named_as_for_kubectl() {
+        let of = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
+            object(&words)
+                .map(|(kind, name)| format!("{kind} {name}"))
+                .ok()
+        };
+        assert_eq!(of(&["deploy/api"]).as_deref(), Some("Deployment api"));
+        assert_eq!(of(&["svc", "api"]).as_deref(), Some("Service api"));
+        assert_eq!(of(&["api"]), None);
+        assert_eq!(of(&["deploy/"]), None);
+    }
 }

@@ -21,6 +21,12 @@ const LISTEN: &str = "127.0.0.1:7600";
 /// Name of the context, and of the tenant on the server.
 const LOCAL: &str = "local";
 
+/// What to do with a server that has just been started.
+const NEXT: &str = "next: kgrca demo              try it with a recorded incident\n      \
+                    kgrca agent install     watch the cluster of the current kubeconfig context\n      \
+                    kgrca rca               ask for the cause of what is wrong\n      \
+                    kgrca down              stop the server";
+
 /// Run a local server with embedded storage
 ///
 /// Data is kept in the XDG data directory. The server is selected as context `local`.
@@ -72,7 +78,7 @@ fn start(env: &Env<'_>, args: &Args, directory: &Path) -> Result {
     }
     report(env, "is serving at", &daemon.serving, directory);
     if args.detach {
-        env.out.message("stop it with: kgrca down");
+        env.out.message(NEXT);
         return Ok(());
     }
     // The daemon gets the terminal's signals itself and shuts down; this process waits for it.

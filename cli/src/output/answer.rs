@@ -2,6 +2,7 @@
 
 use kgrca_core::rca::{Cause, Change, MissingEvidence, ResourceRef, Verdict};
 
+use super::wrap::wrapped;
 use super::{Output, Style, Styled, Table, path};
 
 /// How many causes are printed.
@@ -34,7 +35,7 @@ pub struct Shown<'a> {
 /// An answer as text, also in a pipe: an explanation has no columns.
 pub fn answer(out: &Output, shown: &Shown<'_>) -> Styled {
     let mut text = Styled::default();
-    text.push_line(&shown.head);
+    push_prose(&mut text, out, 0, &shown.head);
     push_verdict(&mut text, shown);
     for cause in shown.causes.iter().take(MAX_CAUSES) {
         text.push("\n");
@@ -52,7 +53,7 @@ pub fn answer(out: &Output, shown: &Shown<'_>) -> Styled {
         );
         text.push("\n");
         for change in shown.other_changes.iter().take(MAX_OTHER_CHANGES) {
-            text.push_line(&format!("  {}", changed(out, change)));
+            push_prose(&mut text, out, 2, &changed(out, change));
         }
     }
     let is_open = matches!(shown.verdict, Verdict::Inconclusive | Verdict::NothingFound);
@@ -61,7 +62,7 @@ pub fn answer(out: &Output, shown: &Shown<'_>) -> Styled {
         text.push_styled(Style::Bold, "missing evidence");
         text.push("\n");
         for missing in shown.missing {
-            text.push_line(&format!("  {}", missing_evidence(missing)));
+            push_prose(&mut text, out, 2, &missing_evidence(missing));
             if !missing.command.is_empty() {
                 text.push_line(&format!("    {}", missing.command));
             }
@@ -146,10 +147,14 @@ fn push_verdict(text: &mut Styled, shown: &Shown<'_>) {
 fn push_cause(text: &mut Styled, out: &Output, cause: &Cause, tree: bool) {
     let title = format!("{}. {}  {}", cause.rank, cause.component, cause.fault_type);
     text.push_styled(Style::Bold, &title);
-    text.push(&format!("  {:.0} %  ", cause.confidence * 100.0));
-    text.push_styled(Style::Dim, &scope(cause));
+    text.push(&format!("  {:.0} %", cause.confidence * 100.0));
+    let scope = scope(cause);
+    if !scope.is_empty() {
+        text.push("  ");
+        text.push_styled(Style::Dim, &scope);
+    }
     text.push("\n");
-    text.push_line(&format!("   {}", cause.message));
+    push_prose(text, out, 3, &cause.message);
     let change = cause.change.as_ref();
     let change = change.map(|c| changed(out, c));
     let sections = [
@@ -164,8 +169,21 @@ fn push_cause(text: &mut Styled, out: &Output, cause: &Cause, tree: bool) {
         text.push_styled(Style::Dim, title);
         text.push("\n");
         for line in lines {
-            text.push_line(&format!("     {line}"));
+            // What is copied or drawn stays on its line.
+            let is_whole = matches!(*title, "fix" | "path") && !line.starts_with("risk: ");
+            if is_whole {
+                text.push_line(&format!("     {line}"));
+            } else {
+                push_prose(text, out, 5, line);
+            }
         }
+    }
+}
+
+/// Adds a text that may be wrapped.
+fn push_prose(text: &mut Styled, out: &Output, indent: usize, prose: &str) {
+    for line in wrapped(prose, indent, out.width) {
+        text.push_line(&line);
     }
 }
 
@@ -204,18 +222,20 @@ fn changed(out: &Output, change: &Change) -> String {
     };
     let at = match change.undated {
         true => "at an unknown time".to_owned(),
-        false => out.time(change.at),
+        false => out.time(change.at.to_seconds()),
     };
     format!("{at}  {}{by}", change.what)
 }
 
-/// Where a cause is: namespace, if any, and cluster.
+/// What the cluster of records is called that name none.
+const UNNAMED: &str = "default";
+
+/// Where a cause is: namespace and cluster, as far as they are known.
 fn scope(cause: &Cause) -> String {
-    if cause.namespace.is_empty() {
-        format!("cluster {}", cause.cluster)
-    } else {
-        format!("namespace {}, cluster {}", cause.namespace, cause.cluster)
-    }
+    let namespace = (!cause.namespace.is_empty()).then(|| format!("namespace {}", cause.namespace));
+    let cluster = (cause.cluster != UNNAMED).then(|| format!("cluster {}", cause.cluster));
+    let parts: Vec<String> = namespace.into_iter().chain(cluster).collect();
+    parts.join(", ")
 }
 
 fn evidence(out: &Output, cause: &Cause) -> Vec<String> {
@@ -224,8 +244,12 @@ fn evidence(out: &Output, cause: &Cause) -> Vec<String> {
         .iter()
         .take(MAX_EVIDENCE)
         .map(|e| {
-            let what: String = e.what.chars().take(MAX_EVIDENCE_CHARS).collect();
-            format!("{}  {}  {what}", out.time(e.at), resource(&e.resource))
+            let mut what: String = e.what.chars().take(MAX_EVIDENCE_CHARS).collect();
+            if e.what.chars().nth(MAX_EVIDENCE_CHARS).is_some() {
+                what.push('…');
+            }
+            let at = out.time(e.at.to_seconds());
+            format!("{at}  {}  {what}", resource(&e.resource))
         })
         .collect();
     if cause.evidence.len() > MAX_EVIDENCE {

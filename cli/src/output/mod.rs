@@ -6,6 +6,7 @@ mod path;
 mod style;
 mod table;
 mod time;
+mod wrap;
 
 use std::io::{IsTerminal, Write};
 
@@ -45,7 +46,7 @@ pub struct Global {
     #[arg(short, long, global = true, help_heading = GLOBAL,
         value_enum, default_value_t, value_name = "FORMAT")]
     pub output: Format,
-    /// Context to use instead of the current one
+    /// kgrca context to use instead of the current one (in `analyze`: that of the kubeconfig)
     #[arg(long, global = true, help_heading = GLOBAL, value_name = "NAME")]
     pub context: Option<String>,
     /// Suppress progress and messages
@@ -59,6 +60,8 @@ pub struct Output {
     pub format: Format,
     /// Whether stdout is a terminal.
     pub terminal: bool,
+    /// The width that explanations have to fit.
+    width: Option<usize>,
     color: bool,
     quiet: bool,
 }
@@ -71,6 +74,7 @@ impl Output {
         Self {
             format: global.output,
             terminal,
+            width: wrap::width(terminal),
             color,
             quiet: global.quiet,
         }

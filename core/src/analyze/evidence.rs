@@ -1,5 +1,7 @@
 //! Several files about one cluster, and one answer.
 
+use std::collections::BTreeSet;
+
 use super::reader::Input;
 use super::{Analysis, Bounds, Options};
 use crate::forms::{self, Form, Source, Unread};
@@ -77,6 +79,11 @@ impl<'o> Evidence<'o> {
     /// Notes that a file could not be read: what was read is not everything.
     pub fn lacks_a_file(&mut self) {
         self.input.lacks_files = true;
+    }
+
+    /// The namespaces that the records name.
+    pub fn namespaces(&self) -> BTreeSet<&str> {
+        self.input.namespaces()
     }
 
     /// What was read of each file.

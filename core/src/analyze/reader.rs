@@ -1,6 +1,6 @@
 //! Reads the records of an input.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::value::RawValue;
 
@@ -170,6 +170,21 @@ impl Input {
                 self.records.push(record);
             }
         }
+    }
+
+    /// The namespaces that objects, events and log lines name.
+    pub(super) fn namespaces(&self) -> BTreeSet<&str> {
+        let records = self.records.iter().chain(&self.weak);
+        let named = records.filter_map(|record| match &record.body {
+            Body::State(_, object) if object.meta.kind == Kind::Namespace => {
+                Some(&*object.meta.name)
+            }
+            Body::State(_, object) => Some(&*object.meta.namespace),
+            Body::Event(event) => Some(&*event.subject.namespace),
+            Body::Log(line) => Some(&*line.subject.namespace),
+            _ => None,
+        });
+        named.filter(|namespace| !namespace.is_empty()).collect()
     }
 
     /// Completes what records do not say themselves, once all are known.

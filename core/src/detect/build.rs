@@ -148,7 +148,8 @@ impl Builder {
     }
 
     pub(super) fn message(mut self, message: impl Into<String>) -> Self {
-        self.0.message = message.into();
+        // Nothing is said about a namespace that is not known.
+        self.0.message = message.into().replace(" in namespace ``", "");
         self
     }
 

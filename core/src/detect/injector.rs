@@ -78,10 +78,10 @@ fn missed(view: &View<'_>, webhook: Idx, service: Idx, why: &str) -> Vec<Finding
             continue;
         };
         let message = format!(
-            "Service `{}` is asked by {}, whose failure is ignored, and {why}: {} has no \
-             container of it, though it asks for one by `{key}`: {}",
-            node.name(),
+            "{} calls Service `{}`, {why}, and its failures are ignored: {} lacks the container \
+             that it asks for by `{key}`: {}",
             view.title(webhook),
+            node.name(),
             view.title(workload),
             line.map(|l| short(&l.sample, 160)).unwrap_or_default()
         );

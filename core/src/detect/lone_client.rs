@@ -40,7 +40,7 @@ pub(super) fn refused(view: &View<'_>, errors: &[CallError], out: &mut Vec<Findi
             continue;
         }
         let message = format!(
-            "{} is refused by {name}, which is ready and refuses no other one: its port or host \
+            "{} is refused by {name}, which is ready and refuses no other client: its port or host \
              is wrong: {}",
             view.title(client.owner),
             short(last_line(client.line), 160)

@@ -55,7 +55,7 @@ pub(super) fn setting(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         view.finding(FaultId::ConfigEnvInvalid, owner, idx, Strength::Strong)
             .active(true)
             .message(format!(
-                "{} does not answer its probes for want of a setting: {}",
+                "{} fails its probes because a setting is missing: {}",
                 view.title(owner),
                 short(&last.sample, 200)
             ))
@@ -84,7 +84,7 @@ pub(super) fn inotify(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         view.finding(FaultId::NodeInotifyExhausted, node, idx, strength)
             .active(strength == Strength::Strong)
             .message(format!(
-                "{} has reached its limit of inotify: {} reports {}",
+                "{} has reached its inotify limit: {} reports {}",
                 view.title(node),
                 view.title(view.top_owner(idx)),
                 short(&last.sample, 200)

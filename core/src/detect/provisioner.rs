@@ -33,7 +33,7 @@ fn failed(view: &View<'_>, claim: Idx) -> Option<Finding> {
     })?;
     let owner = view.top_owner(*writer);
     let message = format!(
-        "{} provides no volume for {}: {}",
+        "{} does not provision a volume for {}: {}",
         view.title(owner),
         view.title(claim),
         short(&log.sample, 200)

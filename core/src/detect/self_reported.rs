@@ -88,7 +88,7 @@ fn probe_output(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             out.push(
                 view.finding(error.fault(), owner, idx, Strength::Strong)
                     .active(true)
-                    .message(format!("{} says when probed: {said}", view.title(owner)))
+                    .message(format!("{} reports when probed: {said}", view.title(owner)))
                     .with([view.event_evidence(idx, event)])
                     .build(),
             );

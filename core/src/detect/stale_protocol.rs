@@ -63,7 +63,7 @@ fn finding(
     let ports = view.object(idx)?.service()?.ports.iter();
     let ports: Vec<String> = ports.map(|p| p.port.to_string()).collect();
     let message = format!(
-        "Service `{}` says by `{key}: {value}` which port speaks which protocol, but has port {}: {}",
+        "Annotation `{key}: {value}` of Service `{}` does not fit its ports ({}): {}",
         view.graph.get(idx).name(),
         ports.join(", "),
         short(&first.sample, 160)

@@ -198,7 +198,7 @@ fn unbound(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         )
         .active(true)
         .message(format!(
-            "A claim of {} is not bound to a volume, for a reason that the records leave out",
+            "A claim of {} is not bound to a volume; the records do not say why",
             view.title(owner)
         ))
         .with(events)

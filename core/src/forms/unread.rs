@@ -66,10 +66,36 @@ pub(super) fn at_sight(text: &str, path: &str) -> Option<Unread> {
             "usage is not read yet; use `kubectl get all,events -A -o json`",
         );
     }
+    let mut lines = start
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .take(20);
+    if lines.all(is_row) {
+        return unread(
+            "a table of `kubectl get` without its headings",
+            "keep the first line, or leave out --no-headers",
+        );
+    }
     let (_, looks_like, hint) = SIGHTS
         .iter()
         .find(|(starts, _, _)| starts.iter().any(|s| start.starts_with(s)))?;
     unread(looks_like, hint)
+}
+
+/// Rows of `kubectl get pods` and others whose headings were cut off: a name, `1/1` and an age.
+fn is_row(line: &str) -> bool {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let is_count = |word: &str| {
+        let parts = word.split_once('/');
+        parts.is_some_and(|(a, b)| a.parse::<u32>().is_ok() && b.parse::<u32>().is_ok())
+    };
+    let is_age = |word: &&str| {
+        let word = word.trim_end_matches(['s', 'm', 'h', 'd', 'y']);
+        !word.is_empty() && word.starts_with(|c: char| c.is_ascii_digit())
+    };
+    words.len() >= 4
+        && words.iter().skip(1).take(2).any(|word| is_count(word))
+        && words.last().is_some_and(is_age)
 }
 
 /// Log lines that do not say whose they are.

@@ -61,7 +61,18 @@ impl Command {
     }
 
     fn drop_namespace(&mut self) {
-        let open = Word::Plain(vec![Piece::Open("namespace".to_owned())]);
+        self.drop_option("namespace");
+    }
+
+    /// Leaves out an option whose value is open, such as `-c <container>`.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.drop_option(name);
+        self
+    }
+
+    fn drop_option(&mut self, name: &str) {
+        let open = Word::Plain(vec![Piece::Open(name.to_owned())]);
         while let Some(at) = self.0.iter().position(|word| *word == open) {
             let from = at.saturating_sub(1);
             self.0.drain(from..=at);

@@ -3,6 +3,7 @@
 pub mod address;
 mod command;
 mod counts;
+mod kind_word;
 mod memory;
 pub mod name;
 pub mod object;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use kgrca_core::analyze::{Analysis, Evidence, Options, ReadSource};
 use kgrca_core::forms::{Source, Unread};
 
+use super::super::changes;
 use super::super::files::label;
 use super::super::sources::{self, File};
 use crate::error::{CliError, Result};
@@ -48,7 +49,10 @@ impl Input {
     }
 
     /// Reads the files and answers.
-    pub(super) fn analyze(&self, options: &Options) -> Outcome {
+    ///
+    /// # Errors
+    /// When no record is about the namespace that is asked for.
+    pub(super) fn analyze(&self, options: &Options) -> Result<Outcome> {
         let mut evidence = Evidence::new(options);
         let (mut unread, mut failures) = (Vec::new(), Vec::new());
         for path in &self.paths {
@@ -60,15 +64,44 @@ impl Input {
             }
             failures.extend(failed);
         }
+        if let Some(namespace) = &options.namespace {
+            check(&evidence, namespace, &self.name)?;
+        }
         let sources = evidence.sources().to_vec();
         let analysis = (!sources.is_empty()).then(|| evidence.analyze(&self.name));
-        Outcome {
+        Ok(Outcome {
             analysis,
             sources,
             unread,
             failures,
-        }
+        })
     }
+}
+
+/// Most namespaces that an error lists.
+const MAX_NAMESPACES: usize = 8;
+
+/// Whether records are about a namespace.
+fn check(evidence: &Evidence<'_>, namespace: &str, name: &str) -> Result {
+    let known: Vec<&str> = evidence.namespaces().into_iter().collect();
+    // Where none is named, nothing says that it is another one.
+    if known.is_empty() || known.contains(&namespace) {
+        return Ok(());
+    }
+    let message = format!("namespace {namespace} is not in {name}");
+    let hint = match changes::similar(namespace, &known) {
+        Some(similar) => format!("did you mean {similar}?"),
+        None => {
+            let listed: Vec<&str> = known.iter().copied().take(MAX_NAMESPACES).collect();
+            let more = if known.len() > MAX_NAMESPACES {
+                ", …"
+            } else {
+                ""
+            };
+            format!("it has {}{more}", listed.join(", "))
+        }
+    };
+    Err(CliError::not_found(message).hint(&hint))
 }
 
 /// Reads all files of one state of a cluster.

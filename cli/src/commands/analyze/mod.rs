@@ -124,13 +124,20 @@ pub(super) fn run(env: &Env<'_>, args: &Args) -> Result {
     if !args.states.before.is_empty() {
         return compare::run(env, &args.states, &options, args.fail_on);
     }
-    if args.inputs.is_empty() {
-        return live::run(env, args, options);
-    }
+    let piped = [PathBuf::from("-")];
+    let named = match args.inputs.as_slice() {
+        [] if args.live.is_asked() || !is_piped() => return live::run(env, args, options),
+        [] => {
+            env.out
+                .message("Reading from stdin; `kgrca analyze --live` reads the cluster");
+            &piped
+        }
+        named => named,
+    };
     let inputs = if args.separate {
-        Input::separate(&args.inputs)?
+        Input::separate(named)?
     } else {
-        vec![Input::together(&args.inputs)]
+        vec![Input::together(named)]
     };
     let (mut has_failed, mut failures) = (false, 0);
     // In chunks: output starts early, and memory use follows the number of jobs.
@@ -149,6 +156,20 @@ pub(super) fn run(env: &Env<'_>, args: &Args) -> Result {
         0 => Ok(()),
         n => Err(CliError::failed(format!("cannot read {n} of the inputs"))),
     }
+}
+
+/// Whether a pipe or file is stdin, as in `kubectl get pods | kgrca analyze`: not a terminal, nor
+/// what services and CI systems put in its place.
+fn is_piped() -> bool {
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::FileTypeExt;
+
+    let stdin = std::io::stdin().as_fd().try_clone_to_owned();
+    let metadata = stdin.and_then(|fd| std::fs::File::from(fd).metadata());
+    metadata.is_ok_and(|metadata| {
+        let kind = metadata.file_type();
+        kind.is_fifo() || kind.is_file()
+    })
 }
 
 /// Prints what an input gave. Returns how many errors there were.
@@ -179,7 +200,7 @@ fn in_parallel(inputs: &[Input], options: &Options) -> Vec<Result<Outcome>> {
             .into_iter()
             .map(|t| {
                 t.join()
-                    .map_err(|_| CliError::failed("the analysis panicked"))
+                    .unwrap_or_else(|_| Err(CliError::failed("the analysis panicked")))
             })
             .collect()
     })
@@ -201,7 +222,13 @@ fn print(env: &Env<'_>, analysis: &Analysis) -> Result {
             }
         }
         Format::Json => out.json_line(analysis)?,
-        Format::Name => out.text(&format!("{}\n", analysis.input))?,
+        Format::Name => {
+            let names = analysis
+                .causes
+                .iter()
+                .map(|cause| format!("{}\n", cause.component));
+            out.text(&names.collect::<String>())?;
+        }
         Format::Yaml | Format::Csv => {
             if out.format == Format::Yaml {
                 out.text("---\n")?;

@@ -62,7 +62,7 @@ pub(super) fn pod(row: &Row<'_>, source: &Source<'_>) -> Option<Value> {
             };
             let restarts = if is_ready { None } else { restarts };
             json!({
-                "name": format!("container {}", i + 1),
+                "name": format!("#{}", i + 1),
                 "ready": is_ready,
                 "restartCount": restarts.unwrap_or(0),
                 "state": own,

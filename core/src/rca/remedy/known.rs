@@ -23,7 +23,8 @@ pub(super) fn fill(cause: &Cause<'_>, target: &Target, command: Command) -> Comm
             command = command.fill([(&*name, &*value)]);
         }
     }
-    command
+    // Without it, the first container is meant.
+    command.without("container")
 }
 
 pub(super) struct Known<'a> {

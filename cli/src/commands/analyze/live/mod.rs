@@ -39,8 +39,9 @@ pub(super) struct LiveArgs {
     /// All namespaces, without the fallback to the context's namespace where that is not allowed
     #[arg(short = 'A', long, help_heading = LIVE, conflicts_with_all = ["inputs", "namespace"])]
     all_namespaces: bool,
-    /// Context of the kubeconfig instead of the current one
-    #[arg(long, help_heading = LIVE, value_name = "NAME", conflicts_with = "inputs")]
+    /// Context of the kubeconfig instead of the current one, as for kubectl; kgrca's own contexts do
+    /// not matter here
+    #[arg(long, visible_alias = "kube-context", help_heading = LIVE, value_name = "NAME", conflicts_with = "inputs")]
     context: Option<String>,
     /// Kubeconfig file [default: $KUBECONFIG or ~/.kube/config]
     #[arg(long, help_heading = LIVE, value_name = "FILE", conflicts_with = "inputs")]
@@ -52,6 +53,18 @@ pub(super) struct LiveArgs {
     /// Continue and print a new answer whenever it changes; ends with Ctrl-C
     #[arg(short, long, help_heading = LIVE, conflicts_with_all = ["inputs", "fail_on"])]
     watch: bool,
+}
+
+impl LiveArgs {
+    /// Whether one of the options says that a cluster is meant.
+    pub(super) fn is_asked(&self) -> bool {
+        self.live
+            || self.all_namespaces
+            || self.watch
+            || self.context.is_some()
+            || self.kubeconfig.is_some()
+            || self.since.is_some()
+    }
 }
 
 /// Reads the cluster, answers, and with `--watch` continues.
