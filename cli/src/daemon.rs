@@ -141,6 +141,8 @@ pub fn start(directory: &Path, listen: &str, detach: bool) -> Result<Daemon> {
         .args(["--listen", listen, "--metrics-listen", "127.0.0.1:0"])
         .arg("--ready-file")
         .arg(&ready)
+        // That of another server: this one has its own.
+        .env_remove("KGRCA_OPERATOR_KEY")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log);

@@ -168,6 +168,7 @@ impl<K: Key> Inner<K> {
     /// Changes the state, and gives out what places there are then.
     fn change<T>(inner: &Arc<Self>, change: impl FnOnce(&mut State<K>, Limits) -> T) -> T {
         let mut state = inner.state();
+        state.waiting.retain(|waiting| !waiting.place.is_closed());
         let result = change(&mut state, inner.limits);
         state.waiting.retain(|waiting| !waiting.place.is_closed());
         let next: Vec<_> = std::iter::from_fn(|| state.next(inner.limits)).collect();

@@ -129,7 +129,7 @@ impl ClusterState {
             });
             let grouped = by_incident(&symptoms, &groups, &update);
             let mut concluded = conclude(&case, &symptoms, inspection);
-            let lacks_edges = !graph.has_room_for_edges();
+            let lacks_edges = graph.is_cut();
             let beyond = beyond_limits(&update, dropped, lacks_edges);
             concluded.shows_health &= beyond.is_empty();
             concluded.missing_evidence.extend(beyond);

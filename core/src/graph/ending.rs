@@ -57,19 +57,14 @@ impl Graph {
         let owned: Vec<_> = node
             .inc
             .iter()
-            .filter(|l| l.to.is_none() && l.relation == Relation::Controls)
+            .filter(|l| l.relation == Relation::Controls)
             .copied()
             .collect();
-        let outgoing: Vec<_> = node
-            .out
-            .iter()
-            .filter(|l| l.to.is_none())
-            .map(|l| (l.relation, l.other))
-            .collect();
+        let outgoing: Vec<_> = node.out.iter().map(|l| (l.relation, l.other)).collect();
         let incoming: Vec<_> = node
             .inc
             .iter()
-            .filter(|l| l.to.is_none() && l.relation != Relation::Controls)
+            .filter(|l| l.relation != Relation::Controls)
             .map(|l| (l.relation, l.other))
             .collect();
         self.delist(idx);

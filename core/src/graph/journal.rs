@@ -47,10 +47,11 @@ impl Journal {
     fn thin_out(&mut self) {
         self.edges.sort_by_key(EdgeChange::key);
         let of_edge = |a: &EdgeChange, b: &EdgeChange| a.key() == b.key();
-        let lasting = self.edges.chunk_by(of_edge).filter_map(|all| match all {
-            [first, .., last] if first.until.is_none() && last.until.is_some() => None,
-            [.., last] => Some(*last),
-            [] => None,
+        let lasting = self.edges.chunk_by(of_edge).flat_map(|all| match all {
+            [first, .., last] if first.until.is_none() && last.until.is_some() => vec![],
+            // That it was known before stays known, too.
+            [first, .., last] => vec![*first, *last],
+            one => one.to_vec(),
         });
         self.edges = lasting.collect();
         self.thinned = self.edges.len();
@@ -73,7 +74,7 @@ impl Graph {
                 relation: l.relation,
                 to: l.other,
                 since: l.from,
-                until: l.to,
+                until: None,
             };
             all.edges.extend(node.out.iter().map(edge));
         }

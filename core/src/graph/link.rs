@@ -23,18 +23,15 @@ pub(super) fn links_may_differ(old: &Object, new: &Object) -> bool {
 /// How many edges a cluster may have per slot. Objects have about ten; selectors that all select the
 /// same pods would have millions.
 const EDGES_PER_SLOT: usize = 10;
-/// How many edges that ended are kept in a graph: a selector that changes to and fro would collect
-/// them for an hour. Nothing but a new graph store, which gets everything once, misses them.
-const MAX_ENDED: usize = 100_000;
-
 impl Graph {
     /// Adds an edge unless it is valid already; `stated` tells edges of topology records from
     /// derived ones. What selectors select is left out where the cluster has too many edges.
     pub(crate) fn link(&mut self, from: Idx, relation: Relation, to: Idx, at: Time, stated: bool) {
-        if relation == Relation::Selects && !stated && !self.has_room_for_edges() {
+        if self.is_linked(from, relation, to) {
             return;
         }
-        if self.is_linked(from, relation, to) {
+        if relation == Relation::Selects && !stated && !self.has_room_for_edges() {
+            self.cut.insert(from);
             return;
         }
         let links = &mut self.nodes[from.0 as usize].out;
@@ -42,22 +39,25 @@ impl Graph {
             other: to,
             relation,
             from: at,
-            to: None,
             stated,
         });
         self.nodes[to.0 as usize].inc.push(Link {
             other: from,
             relation,
             from: at,
-            to: None,
             stated,
         });
         self.edges += 1;
         self.note_edge(from, relation, to, at, None);
     }
 
+    /// Whether some selectors select what there is no room for.
+    pub(crate) fn is_cut(&self) -> bool {
+        !self.cut.is_empty()
+    }
+
     /// Whether what selectors select can be added.
-    pub(crate) fn has_room_for_edges(&self) -> bool {
+    fn has_room_for_edges(&self) -> bool {
         let max = self.max_slots;
         let max = max.map(|slots| slots.saturating_mul(EDGES_PER_SLOT));
         !max.is_some_and(|max| self.edges >= max)
@@ -74,7 +74,7 @@ impl Graph {
         };
         links
             .iter()
-            .any(|l| l.other == other && l.relation == relation && l.to.is_none())
+            .any(|l| l.other == other && l.relation == relation)
     }
 
     /// Ends an edge, if it is valid.
@@ -86,49 +86,23 @@ impl Graph {
     /// Ends all valid edges out of a resource that `is_stale` holds of: in one walk, since a Service
     /// may have thousands.
     fn unlink_all(&mut self, from: Idx, at: Time, is_stale: impl Fn(&Link) -> bool) {
-        let mut ended = Vec::new();
-        for link in &mut self.nodes[from.0 as usize].out {
-            if link.to.is_none() && is_stale(link) {
-                link.to = Some(at);
-                ended.push(*link);
-            }
-        }
-        for link in ended {
+        let ended = self.nodes[from.0 as usize]
+            .out
+            .extract_if(.., |l| is_stale(l));
+        for link in ended.collect::<Vec<_>>() {
             let other = &mut self.nodes[link.other.0 as usize].inc;
-            let is_it =
-                |l: &&mut Link| l.other == from && l.relation == link.relation && l.to.is_none();
-            if let Some(mirrored) = other.iter_mut().find(is_it) {
-                mirrored.to = Some(at);
+            let is_it = |l: &Link| l.other == from && l.relation == link.relation;
+            if let Some(at) = other.iter().position(is_it) {
+                other.remove(at);
             }
             self.edges -= 1;
-            self.ended_edges += 1;
             self.note_edge(from, link.relation, link.other, link.from, Some(at));
         }
-        self.bound_ended();
-    }
-
-    /// Drops all edges that ended when they are too many.
-    fn bound_ended(&mut self) {
-        if self.ended_edges <= MAX_ENDED {
-            return;
-        }
-        // Others may have been dropped with their resources.
-        let ended = |links: &[Link]| links.iter().filter(|l| l.to.is_some()).count();
-        self.ended_edges = self.nodes.iter().map(|node| ended(&node.out)).sum();
-        if self.ended_edges <= MAX_ENDED {
-            return;
-        }
-        for node in &mut self.nodes {
-            for links in [&mut node.out, &mut node.inc] {
-                links.retain(|link| link.to.is_none());
-                links.shrink_to(2 * links.len());
-            }
-        }
-        self.ended_edges = 0;
     }
 
     /// Replaces the derived edges of a resource by those of its newest version.
     pub(super) fn relink(&mut self, idx: Idx, at: Time) {
+        self.cut.remove(&idx);
         let Some(object) = self.get(idx).object.as_deref() else {
             return;
         };
@@ -279,6 +253,38 @@ mod tests {
     }
 
     #[test]
+    fn what_was_left_out_is_missing_until_it_is_linked() {
+        let mut state = ClusterState::new("prod");
+        let limits = |objects| Limits {
+            objects: Some(objects),
+            clusters: None,
+        };
+        state.limit_to(limits(10));
+        for i in 0..60 {
+            apply(&mut state, &pod(i));
+        }
+        for i in 0..10 {
+            apply(&mut state, &service(i, 2, "web"));
+        }
+        let mut saved = Vec::new();
+        state.graph.save(&mut saved).unwrap();
+        let restored = Graph::load(&mut &saved[..]).unwrap();
+        assert!(state.graph.is_cut() && restored.is_cut());
+        let mut gone = pod(0);
+        gone["op"] = "DELETE".into();
+        gone["at"] = "1970-01-01T00:00:03Z".into();
+        apply(&mut state, &gone);
+        assert!(state.graph.has_room_for_edges());
+        assert!(state.graph.is_cut(), "others are left out");
+        state.limit_to(limits(1_000));
+        for i in 0..10 {
+            apply(&mut state, &service(i, 4, "web"));
+        }
+        assert!(!state.graph.is_cut());
+        assert_eq!(state.graph.edge_count(), 590);
+    }
+
+    #[test]
     fn edges_that_end_again_and_again_fill_neither_the_memory_nor_the_journal() {
         let mut state = ClusterState::new("prod");
         state.keep_journal();
@@ -288,41 +294,14 @@ mod tests {
         for second in 2..300 {
             let app = if second % 2 == 0 { "web" } else { "none" };
             apply(&mut state, &service(0, second, app));
+            let noted = state.graph.journal.as_ref().unwrap().edges.len();
+            assert!(noted <= super::super::journal::MANY + 1, "{noted}");
         }
-        let edges = |list: fn(&Resource) -> &Vec<Link>| {
+        let kept = |list: fn(&Resource) -> &Vec<Link>| {
             let all = state.graph.iter().map(|(_, r)| list(r).len());
             all.sum::<usize>()
         };
-        let (out, inc) = (edges(|r| &r.out), edges(|r| &r.inc));
-        assert_eq!(out, inc, "each is stored at both ends");
-        assert!(out <= MAX_ENDED + 1000, "{out}");
-        let journal = state.graph.take_journal().edges.len();
-        assert!(journal <= 2 * super::super::journal::MANY, "{journal}");
+        assert_eq!((kept(|r| &r.out), kept(|r| &r.inc)), (0, 0));
         assert_eq!(state.graph.edge_count(), 0);
-    }
-
-    #[test]
-    fn a_restored_graph_drops_ended_edges_when_the_saved_one_does() {
-        let mut state = ClusterState::new("prod");
-        for i in 0..1000 {
-            apply(&mut state, &pod(i));
-        }
-        let flip = |state: &mut ClusterState, second: usize| {
-            let app = if second % 2 == 0 { "web" } else { "none" };
-            apply(state, &service(0, second, app));
-        };
-        let saved = |graph: &Graph| {
-            let mut bytes = Vec::new();
-            graph.save(&mut bytes).unwrap();
-            bytes
-        };
-        (2..190).for_each(|second| flip(&mut state, second));
-        let mut restored = ClusterState::new("prod");
-        restored.graph = Graph::load(&mut &saved(&state.graph)[..]).unwrap();
-        for second in 190..250 {
-            flip(&mut state, second);
-            flip(&mut restored, second);
-            assert_eq!(saved(&state.graph), saved(&restored.graph), "at {second}");
-        }
     }
 }

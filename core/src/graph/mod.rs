@@ -23,6 +23,8 @@ pub use path::{Hop, Step};
 pub use relation::Relation;
 pub use resource::{Idx, Link, Resource};
 
+use std::collections::BTreeSet;
+
 use members::{Members, Sorted};
 use resource::size;
 
@@ -65,8 +67,8 @@ pub struct Graph {
     max_slots: Option<usize>,
     /// Number of valid edges.
     edges: usize,
-    /// Number of edges that ended and are still there, or more.
-    ended_edges: usize,
+    /// Resources whose selectors select more than there is room for.
+    cut: BTreeSet<Idx>,
     /// By how many bytes all objects together exceed [`OBJECT_BYTES`] each.
     excess: u64,
     /// Changes for the graph store, if they are recorded.
@@ -266,20 +268,12 @@ impl Graph {
 
     /// Valid edges out of a resource.
     pub fn out(&self, idx: Idx) -> impl Iterator<Item = (Relation, Idx)> + '_ {
-        self.get(idx)
-            .out
-            .iter()
-            .filter(|l| l.to.is_none())
-            .map(|l| (l.relation, l.other))
+        self.get(idx).out.iter().map(|l| (l.relation, l.other))
     }
 
     /// Valid edges into a resource.
     pub fn incoming(&self, idx: Idx) -> impl Iterator<Item = (Relation, Idx)> + '_ {
-        self.get(idx)
-            .inc
-            .iter()
-            .filter(|l| l.to.is_none())
-            .map(|l| (l.relation, l.other))
+        self.get(idx).inc.iter().map(|l| (l.relation, l.other))
     }
 
     /// Live resources of a kind in the order in which they became known.

@@ -1,7 +1,7 @@
 //! Drops what ended long ago: memory grows with what is live and recent. History is kept in the
 //! graph store.
 
-use super::{Graph, Idx, Link, Relation, Resource};
+use super::{Graph, Idx, Relation, Resource};
 use crate::model::{Alias, Kind, Time};
 
 impl Graph {
@@ -38,7 +38,7 @@ impl Graph {
         }
     }
 
-    /// Drops the state of a closed resource, and the edges that ended before `bound`.
+    /// Drops the state of a closed resource.
     fn drop_state(&mut self, idx: Idx, bound: Time) {
         let node = self.get(idx);
         let closed = node.closed.unwrap_or(bound);
@@ -50,15 +50,7 @@ impl Graph {
         for owner in owners {
             self.unlink(owner, Relation::Controls, idx, closed);
         }
-        let old = |l: &Link| l.to.is_some_and(|to| to < bound);
-        let node = &mut self.nodes[idx.0 as usize];
-        node.object = None;
-        let others: Vec<Idx> = node.out.iter().chain(&node.inc).map(|l| l.other).collect();
-        for at in others.into_iter().chain([idx]) {
-            let node = &mut self.nodes[at.0 as usize];
-            node.out.retain(|l| !old(l));
-            node.inc.retain(|l| !old(l));
-        }
+        self.nodes[idx.0 as usize].object = None;
         self.measure(idx);
         self.named.push(idx);
     }
@@ -78,6 +70,7 @@ impl Graph {
             ..Resource::new(Alias::new(Kind::External, "", ""), None)
         };
         self.nodes[idx.0 as usize] = vacant;
+        self.cut.remove(&idx);
         self.free.push(idx);
     }
 

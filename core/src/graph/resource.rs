@@ -26,17 +26,15 @@ impl Idx {
     }
 }
 
-/// An edge, stored at both of its ends.
+/// A valid edge, stored at both of its ends. Those that ended are in the graph store.
 #[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Link {
     /// The resource at the other end.
     pub other: Idx,
     /// Type of the edge.
     pub relation: Relation,
-    /// Start of its validity.
+    /// Since when it is valid.
     pub from: Time,
-    /// End of its validity; `None` while it lasts.
-    pub to: Option<Time>,
     /// Whether it comes from a topology record or an error message; otherwise it is derived from
     /// the object's spec.
     pub stated: bool,

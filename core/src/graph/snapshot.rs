@@ -23,7 +23,7 @@ impl Graph {
         let mut listed: Vec<(&Kind, &Time)> = self.listed.iter().collect();
         listed.sort();
         listed.serialize(out)?;
-        (&self.ended, &self.named, &self.free).serialize(out)
+        (&self.ended, &self.named, &self.free, &self.cut).serialize(out)
     }
 
     /// Reads what [`Graph::save`] wrote.
@@ -46,7 +46,7 @@ impl Graph {
                 .collect(),
             ..Self::default()
         };
-        (this.ended, this.named, this.free) = BorshDeserialize::deserialize(input)?;
+        (this.ended, this.named, this.free, this.cut) = BorshDeserialize::deserialize(input)?;
         this.check_references()?;
         // In the order of their last versions: an address belongs to the last object that had it.
         let mut order: Vec<Idx> = this.iter().map(|(idx, _)| idx).collect();
@@ -69,7 +69,8 @@ impl Graph {
             .values()
             .chain(&self.ended)
             .chain(&self.named)
-            .chain(&self.free);
+            .chain(&self.free)
+            .chain(&self.cut);
         let stated = self.stated.values().flat_map(|edge| [&edge.from, &edge.to]);
         if self.nodes.iter().all(of_node) && listed.chain(stated).all(|i| (i.0 as usize) < len) {
             return Ok(());
@@ -85,9 +86,7 @@ impl Graph {
         if let Some(uid) = self.get(idx).uid.clone() {
             self.by_uid.insert(uid, idx);
         }
-        let (all, valid) = (self.get(idx).out.len(), self.out(idx).count());
-        self.edges += valid;
-        self.ended_edges += all - valid;
+        self.edges += self.out(idx).count();
         let Some(mut object) = self.nodes[idx.0 as usize].object.take() else {
             return;
         };

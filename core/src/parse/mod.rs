@@ -26,6 +26,8 @@ mod topology;
 
 use std::borrow::Cow;
 
+use serde::de::IgnoredAny;
+
 use crate::model::{Record, Str, Time, Topic};
 
 pub use act::encode as encode_act;
@@ -39,6 +41,8 @@ pub use signal::{Key, Signal, UnknownTopic};
 pub const MAX_BYTES: usize = 1 << 20;
 /// Maximum nesting depth of a record.
 pub const MAX_DEPTH: usize = 64;
+/// A number with so many digits may be beyond the largest one.
+const MAX_DIGITS: usize = 300;
 /// How far the time of a record may lie after its arrival, in microseconds.
 pub const MAX_FUTURE: i64 = 5 * crate::model::time::MINUTE;
 
@@ -241,7 +245,49 @@ pub(crate) fn checked(bytes: &[u8]) -> Result<&str, Reject> {
         )
     })?;
     check_depth(bytes)?;
+    check_values(text)?;
     Ok(text)
+}
+
+/// Rejects what is JSON and not a value: half of a character, and numbers that are too large. Parsers
+/// skip such fields where they read nothing of them, while masking, exports and the log need the
+/// whole record.
+fn check_values(text: &str) -> Result<(), Reject> {
+    if !may_be_no_value(text.as_bytes()) {
+        return Ok(());
+    }
+    match serde_json::from_str::<serde_json::Value>(text) {
+        // What no parser reads either is rejected by it.
+        Err(e) if serde_json::from_str::<IgnoredAny>(text).is_ok() => {
+            Err(Reject::new(Reason::Torn, e.to_string()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a text has an escaped character, or digits that may be a number beyond the largest one.
+fn may_be_no_value(bytes: &[u8]) -> bool {
+    let has_escape = memchr::memmem::find(bytes, b"\\u").is_some();
+    let mut digits = 0;
+    let is_large = |at: usize| {
+        let rest = &bytes[at + 1..];
+        let sign = usize::from(matches!(rest.first(), Some(b'+' | b'-')));
+        let exponent = rest[sign..].iter().take(2);
+        exponent.filter(|b| b.is_ascii_digit()).count() == 2
+    };
+    has_escape
+        || bytes.iter().enumerate().any(|(at, byte)| match byte {
+            b'0'..=b'9' => {
+                digits += 1;
+                digits > MAX_DIGITS
+            }
+            b'e' | b'E' if digits > 0 && is_large(at) => true,
+            b'.' if digits > 0 => false,
+            _ => {
+                digits = 0;
+                false
+            }
+        })
 }
 
 fn check_depth(bytes: &[u8]) -> Result<(), Reject> {
@@ -295,7 +341,63 @@ fn check_tenant(own: Option<&str>, context: &Context<'_>) -> Result<(), Reject> 
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// Whether a record with a field that nothing reads is accepted.
+    fn accepts(field: &str) -> bool {
+        let record = format!(
+            r#"{{"cluster":"c","kind":"Pod","namespace":"n","name":"p","uid":"u","zz":{field}}}"#
+        );
+        let accepted = parse(
+            Topic::Resource,
+            record.as_bytes(),
+            &Context {
+                received_at: Time(2_000_000_000_000_000),
+                ..Context::default()
+            },
+            &mut Vec::new(),
+        );
+        let is_value = serde_json::from_str::<serde_json::Value>(&record).is_ok();
+        assert!(accepted.is_err() || is_value, "{record} cannot be masked");
+        accepted.is_ok()
+    }
+
+    #[test]
+    fn what_cannot_be_masked_is_rejected_also_in_fields_that_nothing_reads() {
+        let digits = "9".repeat(400);
+        for odd in ["1e999", "-1E+999", r#""\ud800""#, r#"["\udc00x"]"#, &digits] {
+            assert!(!accepts(odd), "{odd}");
+        }
+        let short = "9".repeat(200);
+        for plain in [
+            "1e10",
+            "1e308",
+            r#""\ud83d\ude00 \u00e9""#,
+            r#""3e99""#,
+            &short,
+        ] {
+            assert!(accepts(plain), "{plain}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_accepted_is_a_value(
+            parts in proptest::collection::vec(
+                proptest::sample::select(&[
+                    "\\u", "d8", "00", "dc", "e", "E", "+", "-", ".", "9", "999", "\"", "[", "]",
+                    "{", "}", ":", ",", "\\", "0", "null", " ",
+                ][..]),
+                0..8,
+            ),
+            digits in 0..400_usize,
+        ) {
+            accepts(&parts.concat());
+            accepts(&format!("{}{}", "8".repeat(digits), parts.concat()));
+        }
+    }
 
     #[test]
     fn errors_quote_no_values() {

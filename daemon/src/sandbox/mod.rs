@@ -45,6 +45,8 @@ const VERIFICATIONS: usize = 2;
 const PATIENCE: Duration = Duration::from_secs(15);
 /// How long a query runs at least while tenants without one wait for its place.
 const TURN: Duration = Duration::from_secs(5);
+/// The same before it runs, while its graph is copied and opened. Those who wait have more patience.
+const OPENING_TURN: Duration = Duration::from_secs(10);
 /// Memory for a query, beyond that for pages of the graph.
 const MEMORY: u64 = 72 << 20;
 /// The most memory that the engine uses for pages.
@@ -93,6 +95,7 @@ impl Processes {
         let (version, tenant) = (graph.version, graph.tenant.clone());
         let held = graph.hold().await?;
         let open = open(&graph.path, false)?;
+        let bytes = open.bytes;
         let copied = exchange(&mut process, &Request::Open(open), COPYING).await;
         drop(held);
         let opened = match copied {
@@ -106,6 +109,8 @@ impl Processes {
                 cost: started.elapsed(),
                 made: started,
                 busy: Duration::ZERO,
+                // It keeps pages of the graph, which are no work of its queries.
+                resident: process.resident() + bytes.min(PAGES) + KEPT_MEMORY,
                 process,
             }),
             other => Err(not_opened(process, other).await),
@@ -123,7 +128,8 @@ impl Processes {
         ready.busy += started.elapsed();
         match reply {
             Ok(Ok(Reply::Done(outcome))) => {
-                let is_light = ready.busy < BUSY && ready.process.resident() < KEPT_MEMORY;
+                let memory = ready.process.resident();
+                let is_light = ready.busy < BUSY && (1..ready.resident).contains(&memory);
                 if is_light && !matches!(outcome, Outcome::TimedOut) {
                     self.pool.park(ready);
                 } else {
@@ -169,7 +175,7 @@ impl Sandbox for Processes {
             Some(ready) => ready,
             None => tokio::select! {
                 opened = self.opened(&graph) => opened?,
-                () = wanted_after(COPYING) => return Err(gave_way(COPYING)),
+                () = wanted_after(OPENING_TURN) => return Err(gave_way(OPENING_TURN)),
             },
         };
         // The engine may close the database while the query runs.

@@ -30,6 +30,8 @@ pub(super) struct Ready {
     pub made: Instant,
     /// How long it has worked on queries.
     pub busy: Duration,
+    /// With how much memory, in bytes, it is not used again.
+    pub resident: u64,
     pub process: Process,
 }
 

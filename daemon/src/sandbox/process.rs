@@ -64,8 +64,12 @@ impl Process {
         message(&bytes)
     }
 
-    /// Bytes of memory that it has of its own; zero where the system does not tell.
+    /// Bytes of memory that it has of its own; zero once it has ended. Elsewhere than on Linux it is
+    /// not known, and one.
     pub(super) fn resident(&self) -> u64 {
+        if !cfg!(target_os = "linux") {
+            return 1;
+        }
         let id = self.0.id().unwrap_or_default();
         let sizes = std::fs::read_to_string(format!("/proc/{id}/statm")).unwrap_or_default();
         // Pages in all, and those that others share: the program and the copy of the graph.

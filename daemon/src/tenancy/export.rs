@@ -193,7 +193,7 @@ impl Source<'_> {
 
 fn copy(topic: Topic, stored: &Stored) -> Option<RecordCopy> {
     let key = String::from_utf8_lossy(&stored.key).into_owned();
-    let value = without_tenant(&stored.value)?;
+    let value = without_tenant(topic, &stored.value)?;
     Some(RecordCopy {
         topic: topic.as_str().to_owned(),
         key,
@@ -203,11 +203,13 @@ fn copy(topic: Topic, stored: &Stored) -> Option<RecordCopy> {
 }
 
 /// A record without the name of its tenant; `None` for a deletion, or the end of a listing.
-fn without_tenant(value: &[u8]) -> Option<Box<RawValue>> {
+fn without_tenant(topic: Topic, value: &[u8]) -> Option<Box<RawValue>> {
     let mut record: serde_json::Map<String, serde_json::Value> =
         serde_json::from_slice(value).ok()?;
     let op = record.get("op");
-    if op.is_some_and(|op| op == "DELETE" || op == "SYNC") {
+    // Elsewhere it is a field like any other.
+    let is_state = topic.signal().is_compacted();
+    if is_state && op.is_some_and(|op| op == "DELETE" || op == "SYNC") {
         return None;
     }
     record.remove("client_id");
@@ -220,7 +222,10 @@ mod tests {
 
     #[test]
     fn exported_records_name_no_tenant_and_delete_nothing() {
-        let copy = |text: &str| without_tenant(text.as_bytes()).map(|v| v.get().to_owned());
+        let of =
+            |topic, text: &str| without_tenant(topic, text.as_bytes()).map(|v| v.get().to_owned());
+        let copy = |text| of(Topic::Resource, text);
+        assert!(of(Topic::Logs, r#"{"op":"DELETE","message":"x"}"#).is_some());
         assert_eq!(
             copy(r#"{"op":"UPSERT","client_id":"client-a-abc123","n":0.1}"#).as_deref(),
             Some(r#"{"n":0.1,"op":"UPSERT"}"#)

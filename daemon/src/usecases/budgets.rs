@@ -70,6 +70,7 @@ pub struct Budgets {
     bytes: Divided,
     answers: Divided,
     turns: Turns,
+    makers: Places<Owner>,
     processors: Processors,
 }
 
@@ -108,6 +109,7 @@ pub struct Held {
     body: Mutex<Body>,
     answer: Mutex<Share<Owner>>,
     turns: Turns,
+    makers: Places<Owner>,
     processors: Processors,
 }
 
@@ -134,6 +136,7 @@ impl Budgets {
             bytes: Divided::new(BODIES_PER_TENANT * max_body, bytes, &small_bodies),
             answers: Divided::new(ANSWER_BYTES_PER_TENANT, ANSWER_BYTES, &SMALL_ANSWERS),
             turns: Turns::new(LARGE_ANSWERS),
+            makers: makers(),
             processors: Processors::of_the_machine(),
         }
     }
@@ -190,6 +193,7 @@ impl Budgets {
             answer: Mutex::new(self.answers.take(&owner, 0).map_err(busy)?),
             streams: self.streams.clone(),
             turns: self.turns.clone(),
+            makers: self.makers.clone(),
             processors: self.processors.clone(),
             owner,
         })
@@ -243,18 +247,41 @@ impl Held {
         })
     }
 
-    /// Waits for the tenant's turn to make a large answer.
+    /// Waits for the tenant's turn to make a large answer, and for a processor.
     ///
     /// # Errors
-    /// `rate_limited` when others of the tenant take too long.
-    pub async fn turn(&self) -> Result<OwnedSemaphorePermit> {
-        let turn = timeout(PATIENCE, self.turns.of(&self.owner).acquire_owned()).await;
-        let Ok(Ok(turn)) = turn else {
+    /// `rate_limited` when others of the tenant take too long; `unavailable` when those of other
+    /// tenants do.
+    pub async fn turn(&self) -> Result<Turn> {
+        let own = timeout(PATIENCE, self.turns.of(&self.owner).acquire_owned()).await;
+        let Ok(Ok(own)) = own else {
             let message = format!("{LARGE_ANSWERS} large answers for this tenant are being made");
             return Err(Error::busy(message).hint("send fewer requests at a time"));
         };
-        Ok(turn)
+        let place = self.makers.take(self.owner.clone(), PATIENCE).await;
+        Ok(Turn {
+            _place: place.map_err(|e| refused(e, "large answers to make"))?,
+            _own: own,
+        })
     }
+}
+
+/// The right to make a large answer, until it is dropped.
+#[derive(Debug)]
+pub struct Turn {
+    _own: OwnedSemaphorePermit,
+    _place: Place<Owner>,
+}
+
+/// One answer is made on each processor. While a tenant makes one, another one's goes first.
+fn makers() -> Places<Owner> {
+    let total = std::thread::available_parallelism();
+    let total = total.map(usize::from).unwrap_or(1);
+    Places::new(Limits {
+        total,
+        per_key: LARGE_ANSWERS,
+        kept: total / 2,
+    })
 }
 
 fn refused(exhausted: Exhausted, what: &str) -> Error {

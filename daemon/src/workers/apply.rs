@@ -2,6 +2,7 @@
 //! due are evaluated, and what changed is collected.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use kgrca_core::billing::Metric;
 use kgrca_core::detect::{Pace, Phase, Watch};
@@ -52,12 +53,17 @@ pub(super) struct Outcome {
     pub misplaced: Vec<Entry>,
     /// When the record arrived that waited longest.
     pub oldest: Option<Time>,
+    /// How long the records took.
+    pub applied_in: Duration,
     /// When the last record of each cluster arrived.
     arrivals: BTreeMap<Str, Time>,
 }
 
 /// The worker is stopping.
 pub(super) struct Stopped;
+
+/// How long a batch may take before a stop calls it off.
+const LONGEST_AFTER_STOP: Duration = Duration::from_secs(4);
 
 /// What becomes of records that are not rejected.
 const APPLIED: &str = "applied";
@@ -187,8 +193,12 @@ pub(super) fn apply(
         live.limit(batch.allowance.limits);
     }
     let started = instant();
-    let touched = apply_records(live, partition, batch, &mut outcome, is_stopping)?;
-    live.batches.applied(batch.len(), since(started));
+    // A batch usually takes less, and is committed. A part of one is not called off: what belongs to
+    // other partitions was appended to them before.
+    let can_stop = batch.work == Work::EvaluateDue;
+    let calls_off = || can_stop && since(started) > LONGEST_AFTER_STOP && is_stopping();
+    let touched = apply_records(live, partition, batch, &mut outcome, &calls_off)?;
+    outcome.applied_in = since(started);
     for cluster in &touched {
         live.evaluations.add(cluster.clone(), instant());
     }
@@ -230,7 +240,7 @@ pub(super) fn apply(
                 last_record: state.last_record,
                 last_arrival: outcome.arrivals.get(cluster).copied(),
                 // An evaluation may have to wait.
-                counts: (evaluation.is_some() || touched.contains(cluster)).then(|| counts(state)),
+                counts: (evaluation.is_some() || batch.is_last).then(|| counts(state)),
             });
         }
     }

@@ -28,22 +28,26 @@ pub(super) async fn commit_batch(
 ) -> Result<Vec<Offset>, Error> {
     let started = instant();
     let offsets = batch.positions.clone();
-    for (topic, records) in &batch.lost {
-        telemetry::RecordsLost {
-            tenant: &worker.partition.tenant,
-            topic: *topic,
-            partition: worker.partition.number,
-            records: *records,
-        }
-        .emit();
-    }
+    let (count, lost) = (batch.len(), batch.lost.clone());
     let mut outcome = apply_off_thread(worker, batch).await?;
     append_misplaced(worker, std::mem::take(&mut outcome.misplaced)).await?;
     let numbers = reserve_numbers(worker, &outcome).await?;
     let by_topic = std::mem::take(&mut outcome.by_topic);
     let oldest = outcome.oldest;
     let has_transitions = !outcome.transitions.is_empty();
+    let (applied_in, begun) = (outcome.applied_in, instant());
     write(worker, lease, outcome.numbered(&numbers)?, &offsets).await?;
+    let took = applied_in + since(begun);
+    worker.live.write().await.batches.applied(count, took);
+    for (topic, records) in lost {
+        telemetry::RecordsLost {
+            tenant: &worker.partition.tenant,
+            topic,
+            partition: worker.partition.number,
+            records,
+        }
+        .emit();
+    }
     let tenant = &worker.partition.tenant;
     worker.commits.add(tenant, has_transitions);
     telemetry::BatchCommitted {

@@ -113,8 +113,12 @@ pub(super) async fn rebuild(worker: &Worker) -> Result<Rebuilt, Error> {
         seconds,
     }
     .emit();
+    for state in replayed.clusters.values_mut() {
+        state.limit_to(reading.limits);
+    }
     let mut live = worker.live.write().await;
     live.is_restored = true;
+    live.limits = reading.limits;
     live.rules.hash_key = Some(reading.hash_key.clone());
     live.rules.masks = reading.masks;
     live.evaluations = Evaluations::default();

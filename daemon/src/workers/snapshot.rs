@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::telemetry;
 
 /// Version of the files. Those of other versions are ignored, and the log is read instead.
-const FORMAT: &str = concat!("kgrca snapshot 8 ", env!("CARGO_PKG_VERSION"), "\n");
+const FORMAT: &str = concat!("kgrca snapshot 9 ", env!("CARGO_PKG_VERSION"), "\n");
 /// The same, encrypted. The checksum is that of the encrypted bytes.
 const ENCRYPTED: &str = concat!(
     "kgrca snapshot 8 encrypted ",

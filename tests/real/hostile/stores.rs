@@ -48,7 +48,9 @@ fn database_of(folder: &Path) -> String {
 
 /// How many bytes Kafka has of a tenant.
 pub(super) fn stored(_folder: &Path, tenant: &Tenant) -> u64 {
-    bytes_of(services::kafka().data(), &tenant.id, false)
+    let logs = services::kafka().data().join("logs");
+    assert!(logs.exists(), "Kafka keeps its topics elsewhere");
+    bytes_of(&logs, &tenant.id, false)
 }
 
 /// Bytes of the files below folders whose names begin so.

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use kgrca_tests::server::Tenant;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -125,14 +126,20 @@ async fn memory_that_a_burst_took_is_given_back() {
     let idle = resident(process);
     forget_peak(process);
     let body = vec![b'x'; 30 << 20];
-    std::thread::scope(|scope| {
-        for attacker in &attackers {
-            for _ in 0..3 {
-                scope.spawn(|| unfinished(&server.url, &attacker.key, &body));
-            }
-        }
+    let streams: Vec<TcpStream> = std::thread::scope(|scope| {
+        let begin = |attacker: &Tenant| {
+            let (url, key, body) = (server.url.clone(), attacker.key.clone(), &body);
+            scope.spawn(move || unfinished(&url, &key, body))
+        };
+        let threads: Vec<_> = attackers
+            .iter()
+            .flat_map(|attacker| [attacker; 3])
+            .map(begin)
+            .collect();
+        threads.into_iter().map(|t| t.join().unwrap()).collect()
     });
     let burst = peak(process).saturating_sub(idle);
+    drop(streams);
     assert!(burst > BURST, "it took {} MiB only", burst >> 20);
     let deadline = Instant::now() + Duration::from_mins(1);
     loop {

@@ -51,10 +51,13 @@ pub(super) fn run(env: &Env<'_>, args: Args) -> Result {
         None => begin(env, &client, &args, &manifest, &digest)?,
     };
     let id = &saga.saga_id;
+    let key_file = args.key_file.as_deref();
+    let key_file = key_file.map(|file| format!(" --key-file {}", file.display()));
     let recovery = format!(
-        "resume with `kgrca tenant import {} --resume {id}`, or roll back with \
+        "resume with `kgrca tenant import {} --resume {id}{}`, or roll back with \
          `kgrca saga compensate {id}`",
-        args.directory.display()
+        args.directory.display(),
+        key_file.unwrap_or_default()
     );
     env.out.message(&format!(
         "importing tenant {}; if this is interrupted, {recovery}",

@@ -1,5 +1,6 @@
 //! Headers of HTTP that carry credentials.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use super::MASK;
@@ -66,6 +67,21 @@ const PLAIN: [&str; 14] = [
 /// Whether a header carries no credentials.
 pub(super) fn is_plain(name: &str) -> bool {
     PLAIN.iter().any(|plain| name.eq_ignore_ascii_case(plain))
+}
+
+/// A header as it is sent, without the value of one that may carry credentials.
+pub(super) fn line(text: &str) -> Cow<'_, str> {
+    match text.split_once(':') {
+        // Without a space it may be an address: other programs have the option, too.
+        Some((name, value))
+            if value.starts_with(' ')
+                && !is_plain(name.trim())
+                && !is_placeholder(value.trim()) =>
+        {
+            Cow::Owned(format!("{name}: {MASK}"))
+        }
+        _ => Cow::Borrowed(text),
+    }
 }
 
 /// Whether a header carries nothing but credentials.

@@ -79,6 +79,9 @@ pub fn argument<'a>(before: Option<&str>, text: &'a str) -> Cow<'a, str> {
     {
         return Cow::Borrowed(MASK);
     }
+    if matches!(before, Some("-H" | "--header")) {
+        return header::line(text);
+    }
     match text.split_once('=') {
         Some((option, value)) if names_secret(option) && !value::is_placeholder(value) => {
             Cow::Owned(format!("{option}={MASK}"))
@@ -114,6 +117,7 @@ mod tests {
             r#"invalid token "SECRET""#,
             r#"invalid api key "SECRET" for tenant"#,
             "Incorrect API key provided: SECRET",
+            "token used: SECRET was rejected\nretrying",
             r#"secret \"SECRET\" rejected"#,
             "the access token used was not `SECRET`; token `SECRET` expired",
         ] {
@@ -123,6 +127,7 @@ mod tests {
         for plain in [
             r#"secret "orders-db-credentials" not found"#,
             r#"couldn't find key "DB_HOST" in ConfigMap shop/orders"#,
+            r#"couldn't find key "DatabaseUrlPrimary2" in ConfigMap shop/orders"#,
             r#"invalid token "<" at line 3"#,
             "the key provided: is not a member of the group",
             "token used before issued",

@@ -199,6 +199,12 @@ pub(super) fn looks_secret(value: &str) -> bool {
     is_hex || is_random(value)
 }
 
+/// Whether a value is a name that is made of words, with a number at most at the end.
+pub(super) fn is_of_words(value: &str) -> bool {
+    let digits = |c: char| c.is_ascii_digit();
+    !value.trim_end_matches(digits).contains(digits)
+}
+
 /// Whether a value is what its name announces.
 pub(super) fn fits(sort: Sort, name: &str, value: &str) -> bool {
     match sort {

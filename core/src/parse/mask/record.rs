@@ -38,8 +38,10 @@ const SECRET_FIELDS: [&str; 19] = [
 /// How often JSON that is text in JSON is looked into.
 const MAX_DOCUMENTS: u8 = 3;
 
-/// Masks the bytes of a record before it is stored; borrowed if it has no secrets or is not JSON,
-/// which the parser rejects later.
+/// What is left of what cannot be masked: no parser reads it.
+const NOTHING: &[u8] = b"null";
+
+/// Masks the bytes of a record before it is stored; borrowed if it has no secrets.
 pub fn record(topic: Topic, bytes: &[u8]) -> Cow<'_, [u8]> {
     masked(topic, bytes, None)
 }
@@ -52,7 +54,7 @@ pub fn hashed_record<'a>(topic: Topic, bytes: &'a [u8], key: &HashKey) -> Cow<'a
 
 fn masked<'a>(topic: Topic, bytes: &'a [u8], key: Option<&HashKey>) -> Cow<'a, [u8]> {
     let Ok(text) = std::str::from_utf8(bytes) else {
-        return Cow::Borrowed(bytes);
+        return Cow::Borrowed(NOTHING);
     };
     let is_state = topic == Topic::Resource;
     let has_values = is_state && key.is_some() && may_have_values(text);
@@ -61,7 +63,7 @@ fn masked<'a>(topic: Topic, bytes: &'a [u8], key: Option<&HashKey>) -> Cow<'a, [
         return Cow::Borrowed(bytes);
     }
     let Ok(mut value) = serde_json::from_str::<Value>(text) else {
-        return Cow::Borrowed(bytes);
+        return Cow::Borrowed(NOTHING);
     };
     let mut mask = Mask {
         is_state,
@@ -231,14 +233,31 @@ impl Mask<'_> {
 
     /// The headers that probes send: which of them carry credentials, only their server knows.
     fn headers(&mut self, value: &mut Value) {
-        for header in value.as_array_mut().into_iter().flatten() {
-            let name = header.get("name").and_then(Value::as_str);
-            let is_plain = name.is_some_and(header::is_plain);
-            if !is_plain && let Some(value) = header.get_mut("value") {
-                self.replace(value, MASK);
+        match value {
+            Value::Array(headers) => headers.iter_mut().for_each(|header| self.header(header)),
+            Value::Object(headers) => {
+                for (_, value) in headers
+                    .iter_mut()
+                    .filter(|(name, _)| !header::is_plain(name))
+                {
+                    self.replace(value, MASK);
+                }
             }
+            _ => {}
         }
         self.value("", value, None);
+    }
+
+    fn header(&mut self, header: &mut Value) {
+        if let Value::String(line) = header {
+            self.set(line, header::line(&line.clone()));
+            return;
+        }
+        let name = header.get("name").and_then(Value::as_str);
+        let is_plain = name.is_some_and(header::is_plain);
+        if !is_plain && let Some(value) = header.get_mut("value") {
+            self.replace(value, MASK);
+        }
     }
 
     fn set(&mut self, text: &mut String, with: Cow<'_, str>) {
@@ -363,6 +382,16 @@ mod tests {
         let reference = json!({"kind": "Widget", "name": "w",
             "spec": {"from": {"kind": "Secret", "name": "db", "valuesKey": "k"}}});
         assert_eq!(stored(&reference), reference);
+    }
+
+    #[test]
+    fn nothing_is_left_of_what_cannot_be_masked() {
+        for odd in [
+            r#"{"kind":"Secret","data":{"a":"b"},"zz":1e999}"#,
+            "{\"data\":{\"a\":",
+        ] {
+            assert_eq!(&*record(Topic::Resource, odd.as_bytes()), NOTHING);
+        }
     }
 
     #[test]

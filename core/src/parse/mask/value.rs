@@ -40,8 +40,8 @@ pub(super) fn after(text: &str, hit: Range<usize>, found: &mut Found) -> usize {
     let is_prose = value.is_spaced && sort != Sort::Password && is_message(text, &value.range);
     let is_option = value.is_option && sort == Sort::Random;
     let fits = if value.is_said {
-        // A quoted word behind a name may be another name: `secret "db" not found`.
-        name::looks_secret(content)
+        // A quoted word behind a name may be another name: `secret "db" not found`, `key "dbHost1"`.
+        name::looks_secret(content) && !name::is_of_words(content)
     } else {
         name::fits(sort, name, content)
     };
@@ -129,8 +129,15 @@ impl Place<'_> {
         if !is_quoted && said.len() == tail.len() {
             return None;
         }
-        let mut value = value_at(text, at(said), self)?;
-        value.is_said = !(is_password && is_quoted);
+        if is_quoted {
+            let mut value = value_at(text, at(said), self)?;
+            value.is_said = !is_password;
+            return Some(value);
+        }
+        let word = ahead(text, at(said));
+        let len = word.find(ends_word).unwrap_or(word.len());
+        let mut value = Value::of(at(said)..at(said) + len);
+        value.is_said = true;
         Some(value)
     }
 

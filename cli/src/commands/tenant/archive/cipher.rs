@@ -140,8 +140,13 @@ impl<R: BufRead> Decrypting<R> {
             .cipher
             .key
             .open_in_place(nonce, Aad::empty(), &mut self.plain);
-        let wrong = |_| io::Error::other("it was altered, or is encrypted with another key");
-        let length = opened.map_err(wrong)?.len();
+        let Ok(length) = opened.map(|plain| plain.len()) else {
+            // What is not authentic is not content.
+            self.plain.clear();
+            self.is_over = true;
+            let why = "it was altered, or is encrypted with another key";
+            return Err(io::Error::other(why));
+        };
         self.plain.truncate(length);
         Ok(())
     }

@@ -49,11 +49,46 @@ struct Writer<'a> {
 }
 
 /// The edges of one type out of a node, by their other ends. A Service has those of all pods that it
-/// ever selected: for each edge to walk all of them would take forever.
+/// ever selected, and perhaps each of them many times: for each edge to walk all of them would take
+/// forever.
 struct Outgoing {
     from: NodeId,
     label: &'static str,
-    to: HashMap<NodeId, Vec<EdgeId>>,
+    to: HashMap<NodeId, Between>,
+}
+
+/// The edges between two nodes, and of those that were read, their validity.
+#[derive(Default)]
+struct Between {
+    unread: Vec<EdgeId>,
+    read: Vec<Known>,
+}
+
+struct Known {
+    id: EdgeId,
+    since: Option<PropertyValue>,
+    until: Option<PropertyValue>,
+}
+
+impl Between {
+    /// The first edge whose validity is as wanted.
+    fn find(&mut self, is_it: impl Fn(&Known) -> bool) -> Option<&mut Known> {
+        self.read.iter_mut().find(|known| is_it(known))
+    }
+
+    fn read_all(&mut self, tx: &WriteTransaction) -> Done {
+        for id in std::mem::take(&mut self.unread) {
+            let Some(edge) = Database::get_edge_in_txn(Txn::Write(tx), id)? else {
+                continue;
+            };
+            self.read.push(Known {
+                id,
+                since: edge.props.get("valid_from").cloned(),
+                until: edge.props.get("valid_to").cloned(),
+            });
+        }
+        Ok(())
+    }
 }
 
 type Done<T = ()> = std::result::Result<T, GraphError>;
@@ -188,24 +223,26 @@ impl Writer<'_> {
         let (label, since) = (edge.relation.as_str(), time(edge.valid_from));
         let tx = self.tx;
         let between = self.outgoing(from, label)?.entry(to).or_default();
+        between.read_all(tx)?;
         let until = edge.valid_to.map(time);
+        let begins_then = |known: &Known| known.since.as_ref() == Some(&since);
         let known = if is_copy {
-            find_edge(tx, between, |p| {
-                p.get("valid_from") == Some(&since) && p.get("valid_to") == until.as_ref()
-            })?
+            between.find(|known| begins_then(known) && known.until == until)
+        } else if between.read.iter().any(begins_then) {
+            between.find(begins_then)
         } else {
-            match find_edge(tx, between, |p| p.get("valid_from") == Some(&since))? {
-                Some(known) => Some(known),
-                None => find_edge(tx, between, |p| !p.contains_key("valid_to"))?,
-            }
+            between.find(|known| known.until.is_none())
         };
         match (known, until) {
             (None, until) => {
-                let props = row::props([("valid_from", Some(since)), ("valid_to", until)]);
-                between.push(Database::create_edge_in_txn(tx, label, from, to, props)?);
+                let since = Some(since);
+                let props = [("valid_from", since.clone()), ("valid_to", until.clone())];
+                let id = Database::create_edge_in_txn(tx, label, from, to, row::props(props))?;
+                between.read.push(Known { id, since, until });
             }
             (Some(known), Some(until)) if !is_copy => {
-                Database::set_edge_prop_in_txn(tx, known, "valid_to", until)?;
+                Database::set_edge_prop_in_txn(tx, known.id, "valid_to", until.clone())?;
+                known.until = Some(until);
             }
             (Some(_), _) => {}
         }
@@ -217,15 +254,15 @@ impl Writer<'_> {
         &mut self,
         from: NodeId,
         label: &'static str,
-    ) -> Done<&mut HashMap<NodeId, Vec<EdgeId>>> {
+    ) -> Done<&mut HashMap<NodeId, Between>> {
         let is_it = |o: &Outgoing| o.from == from && o.label == label;
         let known = match self.outgoing.take().filter(is_it) {
             Some(known) => known,
             None => {
-                let mut to: HashMap<_, Vec<_>> = HashMap::new();
+                let mut to: HashMap<_, Between> = HashMap::new();
                 let (tx, label_of) = (Txn::Write(self.tx), Some(label));
                 for near in Database::neighbors_in_txn(tx, from, Direction::Out, label_of)? {
-                    to.entry(near.other).or_default().push(near.edge_id);
+                    to.entry(near.other).or_default().unread.push(near.edge_id);
                 }
                 Outgoing { from, label, to }
             }
@@ -323,21 +360,6 @@ impl Writer<'_> {
         Database::delete_node_in_txn(self.tx, from, true)?;
         Ok(())
     }
-}
-
-/// The first of some edges whose properties are as wanted.
-fn find_edge(
-    tx: &WriteTransaction,
-    edges: &[EdgeId],
-    is_it: impl Fn(&Props) -> bool,
-) -> Done<Option<EdgeId>> {
-    for id in edges {
-        let edge = Database::get_edge_in_txn(Txn::Write(tx), *id)?;
-        if edge.is_some_and(|edge| is_it(&edge.props)) {
-            return Ok(Some(*id));
-        }
-    }
-    Ok(None)
 }
 
 fn cause_props(cause: &CauseRow, at: Time) -> Props {
