@@ -4,12 +4,15 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use kgrca_core::model::Time;
+use kgrca_core::model::time::MINUTE;
+use kgrca_core::storage::Sagas;
 use kgrca_tests::Server;
 use kgrca_tests::server::Tenant;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::stores::{accept_keys, refuse_keys, start};
+use super::stores::{accept_keys, meta, refuse_keys, start};
 
 const TENANTS: &str = "/api/v1/admin/clients";
 
@@ -57,6 +60,12 @@ async fn a_repeated_creation_cannot_harm_the_tenant() {
     refuse_keys(&server).await;
     let failed = post(&server, TENANTS, &server.operator, b"acme", &acme).await;
     assert!(failed.status.is_server_error(), "{}", failed.body);
+    let text = failed.body.to_string();
+    assert!(text.contains("request_id"), "{text}");
+    assert!(
+        !text.contains("refused by the test") && !text.contains("api_keys"),
+        "what a backend says is in the log only: {text}"
+    );
     assert!(
         works(&server, &tenant.key).await,
         "the tenant keeps its key"
@@ -116,6 +125,34 @@ async fn an_idempotency_key_belongs_to_one_request_of_one_caller() {
     }
     let listed = server.get(TENANTS, &server.operator).await;
     assert_eq!(listed["items"].as_array().unwrap().len(), 1, "{listed}");
+}
+
+#[tokio::test]
+async fn the_idempotency_key_of_a_creation_expires_after_a_day() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path(), &[]);
+    let acme = json!({"name": "Acme", "plan": "pro"});
+    let globex = json!({"name": "Globex", "plan": "pro"});
+    let created = post(&server, TENANTS, &server.operator, b"k", &acme).await;
+    let id = created.body["saga_id"].as_str().unwrap();
+    let meta = meta(&server).await;
+    let hours_ago = async |hours: i64| {
+        let mut saga = meta.saga(id).await.unwrap().unwrap();
+        saga.updated_at = Time(jiff::Timestamp::now().as_microsecond() - hours * 60 * MINUTE);
+        meta.put_saga(&saga, &[]).await.unwrap();
+    };
+    hours_ago(23).await;
+    let refused = post(&server, TENANTS, &server.operator, b"k", &globex).await;
+    assert_eq!(refused.status, 409, "{}", refused.body);
+    hours_ago(25).await;
+    let other = post(&server, TENANTS, &server.operator, b"k", &globex).await;
+    assert_eq!(other.status, 201, "{}", other.body);
+    assert_ne!(other.body["client_id"], created.body["client_id"]);
+    let again = post(&server, TENANTS, &server.operator, b"k", &acme).await;
+    assert_eq!(again.status, 409, "it is the other's now: {}", again.body);
+    assert!(works(&server, created.body["api_key"].as_str().unwrap()).await);
+    let listed = server.get(TENANTS, &server.operator).await;
+    assert_eq!(listed["items"].as_array().unwrap().len(), 2, "{listed}");
 }
 
 #[tokio::test]
