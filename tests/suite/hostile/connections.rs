@@ -194,14 +194,16 @@ async fn connections_without_a_key_leave_room_for_those_with_one_and_end_soon() 
     let folder = tempfile::tempdir().unwrap();
     let limits = [
         "--max-connections",
-        "40",
+        "200",
         "--max-connections-per-address",
-        "8",
+        "40",
     ];
     let server = start(folder.path(), &limits);
     let tenant = server.tenant("acme", "free").await;
+    let victim = server.tenant("victim", "pro").await;
+    let watchdog = Watchdog::start(&server, &victim).await;
     let began = Instant::now();
-    let held = take_all(&server, 9, 8).await;
+    let held = take_all(&server, 9, 40).await;
     for _ in 0..5 {
         // A connection of its own.
         let http = reqwest::Client::new();
@@ -218,6 +220,7 @@ async fn connections_without_a_key_leave_room_for_those_with_one_and_end_soon() 
     }
     let took = began.elapsed();
     assert!(took < Duration::from_secs(15), "they ended after {took:?}");
+    watchdog.check().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -246,6 +249,8 @@ async fn streams_are_limited_and_end_with_their_key() {
     let server = start(folder.path(), &[]);
     let tenant = server.tenant("acme", "enterprise").await;
     let (key_id, key) = server.key(&tenant, &["read"]).await;
+    let victim = server.tenant("victim", "pro").await;
+    let watchdog = Watchdog::start(&server, &victim).await;
     let mut streams = Vec::new();
     let follow = || server.call(Method::GET, "/api/v1/incidents/stream", Some(&key), None);
     let refusal = loop {
@@ -258,6 +263,13 @@ async fn streams_are_limited_and_end_with_their_key() {
     };
     assert_eq!(refusal.status(), 429);
     assert!(refusal.headers().contains_key("retry-after"));
+    // The limit is that of the tenant, and of no other.
+    let (_, another) = server.key(&tenant, &["read"]).await;
+    for (key, status) in [(&another, 429), (&victim.key, 200)] {
+        let path = "/api/v1/incidents/stream";
+        let response = server.call(Method::GET, path, Some(key), None).await;
+        assert_eq!(response.status(), status);
+    }
     let path = format!("/api/v1/admin/clients/{}/keys/{key_id}", tenant.id);
     let operator = Some(server.operator.as_str());
     let revoked = server.call(Method::DELETE, &path, operator, None).await;
@@ -268,6 +280,7 @@ async fn streams_are_limited_and_end_with_their_key() {
     }
     let took = started.elapsed();
     assert!(took < Duration::from_secs(5), "they ended after {took:?}");
+    watchdog.check().await;
 }
 
 /// Opens a stream of events or rows and reads only its head.

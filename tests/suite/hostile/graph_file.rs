@@ -8,6 +8,8 @@ use kgrca_tests::server::Tenant;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::Watchdog;
+
 async fn pods(server: &Server, tenant: &Tenant) -> Option<u64> {
     let body = json!({"query": "MATCH (n:Pod) RETURN count(*) AS n"}).to_string();
     let path = "/api/v1/query/cypher";
@@ -62,12 +64,13 @@ fn flip(file: &Path, places: &[usize]) {
     std::fs::write(file, bytes).unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn flipped_bytes_cost_at_most_a_rebuild() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Server::start(folder.path(), &[]);
     let hurt = with_pods(&server, "Hurt", 300).await;
     let other = with_pods(&server, "Other", 5).await;
+    let victim = server.tenant("Victim", "pro").await;
     let file = folder.path().join(format!("graph/{}.mars", hurt.id));
     // The header, pages of trees, and anywhere: a fixed sequence of places.
     let anywhere = (1..12).map(|i: usize| vec![i.wrapping_mul(2_654_435_761) % 700_001]);
@@ -79,10 +82,12 @@ async fn flipped_bytes_cost_at_most_a_rebuild() {
         assert!(server.terminate());
         flip(&file, &places);
         server = Server::start(folder.path(), &[]);
+        let watchdog = Watchdog::start(&server, &victim).await;
         let started = Instant::now();
         assert_eq!(pods(&server, &other).await, Some(5), "{places:?}");
         assert!(started.elapsed() < Duration::from_secs(5), "{places:?}");
         rebuilt(&server, &hurt, 300).await;
+        watchdog.check().await;
         let aside = std::fs::read_dir(folder.path().join("graph")).unwrap();
         let aside = aside.filter(|f| {
             let name = f.as_ref().unwrap().file_name();

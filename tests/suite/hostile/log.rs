@@ -6,6 +6,8 @@ use kgrca_tests::Server;
 use kgrca_tests::server::Tenant;
 use serde_json::{Value, json};
 
+use super::Watchdog;
+
 fn event(i: usize) -> String {
     let at = jiff::Timestamp::now();
     let record = json!({
@@ -48,7 +50,7 @@ async fn damage_check(server: &Server, tenant: &Tenant) -> Option<Value> {
     all.find(|check| check["what"] == what.as_str()).cloned()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_flipped_byte_costs_one_record_of_one_tenant_and_is_counted() {
     let folder = tempfile::tempdir().unwrap();
     // Without a worker: the records wait in the log.
@@ -57,6 +59,7 @@ async fn a_flipped_byte_costs_one_record_of_one_tenant_and_is_counted() {
         server.tenant("A", "pro").await,
         server.tenant("B", "pro").await,
     );
+    let victim = server.tenant("Victim", "pro").await;
     send_events(&server, &a, 0..10).await;
     send_events(&server, &b, 0..10).await;
     assert!(server.terminate());
@@ -67,6 +70,7 @@ async fn a_flipped_byte_costs_one_record_of_one_tenant_and_is_counted() {
     std::fs::write(&segment, bytes).unwrap();
     for _ in 0..2 {
         let server = Server::start(folder.path(), &[]);
+        let watchdog = Watchdog::start(&server, &victim).await;
         let stats = server.settled(&a, 10).await;
         let records = &stats["records"];
         assert_eq!(
@@ -86,6 +90,7 @@ async fn a_flipped_byte_costs_one_record_of_one_tenant_and_is_counted() {
             "{check}"
         );
         assert!(damage_check(&server, &b).await.is_none());
+        watchdog.check().await;
         assert!(server.terminate());
     }
     let log = std::fs::read_to_string(folder.path().join("daemon.log")).unwrap();
@@ -98,7 +103,7 @@ async fn a_flipped_byte_costs_one_record_of_one_tenant_and_is_counted() {
     server.settled(&a, 13).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_cannot_be_opened_stops_its_tenant_only() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]);
@@ -106,6 +111,7 @@ async fn a_log_that_cannot_be_opened_stops_its_tenant_only() {
         server.tenant("A", "pro").await,
         server.tenant("B", "pro").await,
     );
+    let victim = server.tenant("Victim", "pro").await;
     for tenant in [&a, &b] {
         send_events(&server, tenant, 0..3).await;
         server.settled(tenant, 3).await;
@@ -116,6 +122,7 @@ async fn a_log_that_cannot_be_opened_stops_its_tenant_only() {
     std::fs::rename(&segment, &aside).unwrap();
     std::fs::create_dir(&segment).unwrap();
     let server = Server::start(folder.path(), &[]);
+    let watchdog = Watchdog::start(&server, &victim).await;
     send_events(&server, &b, 3..6).await;
     server.settled(&b, 6).await;
     let response = server
@@ -131,6 +138,7 @@ async fn a_log_that_cannot_be_opened_stops_its_tenant_only() {
     std::fs::rename(&aside, &segment).unwrap();
     send_events(&server, &a, 3..6).await;
     server.settled(&a, 6).await;
+    watchdog.check().await;
 }
 
 #[tokio::test]

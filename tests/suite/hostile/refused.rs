@@ -16,6 +16,8 @@ use kgrca_tests::server::Tenant;
 use kgrca_tests::{Server, refusal};
 use serde_json::json;
 
+use super::Watchdog;
+
 const REFUSE: &str = "CREATE TRIGGER refuse BEFORE INSERT ON clusters
     WHEN NEW.state LIKE '%poison%' BEGIN SELECT RAISE(ABORT, 'refused'); END";
 const ACCEPT: &str = "DROP TRIGGER refuse";
@@ -102,10 +104,12 @@ async fn a_cluster_whose_incidents_are_refused_holds_up_no_other() {
         let folder = tempfile::tempdir().unwrap();
         let server = Server::start(folder.path(), &[]);
         let tenant = server.tenant("Acme", "pro").await;
+        let victim = server.tenant("Victim", "pro").await;
         assert!(server.terminate());
         change(folder.path(), refuse).await;
         for round in 0..2 {
             let server = Server::start(folder.path(), &["--tick-seconds", "1"]);
+            let watchdog = Watchdog::start(&server, &victim).await;
             let clusters = ["good", "poison", ["later", "last"][round]];
             for cluster in clusters {
                 send_failure(&server, &tenant, cluster, &format!("{cluster}-{round}")).await;
@@ -117,6 +121,7 @@ async fn a_cluster_whose_incidents_are_refused_holds_up_no_other() {
                 stats["records"]["rejected"], 0,
                 "no record is at fault: {stats}"
             );
+            watchdog.check().await;
             // In the middle of its work, but for the second time.
             server.kill();
         }

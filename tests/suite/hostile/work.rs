@@ -40,12 +40,17 @@ pub(super) fn unplaceable(count: usize) -> Vec<u8> {
 async fn a_daemon_with_a_long_evaluation_stops_in_time_and_goes_on_after_it() {
     let folder = tempfile::tempdir().unwrap();
     let server = start(folder.path(), &[]);
-    let tenant = server.tenant("Attacker", "free").await;
+    let (tenant, victim) = (
+        server.tenant("Attacker", "free").await,
+        server.tenant("Victim", "pro").await,
+    );
+    let watchdog = Watchdog::start(&server, &victim).await;
     server.ingest(&tenant, "resources", unplaceable(2000)).await;
     let before = processor_time(server.id());
-    while processor_time(server.id()) < before + 100 {
+    while processor_time(server.id()) < before + 300 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    watchdog.check().await;
     let began = Instant::now();
     assert!(server.terminate());
     assert!(
