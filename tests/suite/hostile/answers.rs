@@ -93,8 +93,28 @@ async fn pages_of_large_rows_end_early_and_miss_nothing() {
     for one in asked.collect::<Vec<_>>() {
         assert_eq!(one.await.unwrap().unwrap().status(), 200);
     }
+    health_of_all(&server, &attacker).await;
     untaken(&server, &attacker, resources).await;
     watchdog.check().await;
+}
+
+/// Asks for the health of pods, thirty at a time.
+async fn health_of_all(server: &Server, attacker: &Tenant) {
+    let mut answered = 0;
+    for round in 0..20 {
+        let asked = (0..30).map(|n| {
+            let uid = format!("u-{}", (round * 30 + n) % 300);
+            let url = format!("{}/api/v1/resources/{uid}/health", server.url);
+            let request = server.http.get(url).header("x-api-key", &attacker.key);
+            tokio::spawn(request.send())
+        });
+        for one in asked.collect::<Vec<_>>() {
+            let status = one.await.unwrap().unwrap().status().as_u16();
+            assert!([200, 429].contains(&status), "{status}");
+            answered += usize::from(status == 200);
+        }
+    }
+    assert!(answered > 300, "{answered}");
 }
 
 /// Asks for large answers on many connections and takes nothing of them.
