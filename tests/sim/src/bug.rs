@@ -33,11 +33,13 @@ pub enum Bug {
     RecordsSkipped,
     /// A read returns records in another order.
     RecordsReordered,
+    /// An append that is delayed is acknowledged before it has its effect, and overtaken by later ones.
+    AppendsLate,
 }
 
 impl Bug {
     /// All kinds.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::AckBeforeDurable,
         Self::PositionsApart,
         Self::UsageTwice,
@@ -52,5 +54,6 @@ impl Bug {
         Self::FullAcknowledged,
         Self::RecordsSkipped,
         Self::RecordsReordered,
+        Self::AppendsLate,
     ];
 }

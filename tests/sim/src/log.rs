@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use kgrca_core::model::time::SECOND;
 use kgrca_core::model::{Time, Topic};
 use kgrca_core::storage::{
     Applied, Entry, Error, ErrorKind, EventLog, Offset, Result, Stored, StreamId, Tail,
@@ -13,7 +14,10 @@ use kgrca_core::tenancy::TenantId;
 use tokio::sync::Notify;
 
 use crate::bug::Bug;
-use crate::port::{Port, Server};
+use crate::port::{Port, Server, Shared};
+
+/// By how much a bug delays appends, in microseconds.
+const DELAY: i64 = 3 * SECOND;
 
 #[derive(Default)]
 struct Stream {
@@ -71,6 +75,21 @@ impl Brokers {
     pub fn all(&self) -> MutexGuard<'_, BTreeMap<TenantId, Topics>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Stores entries in the topics of a tenant, if it has any.
+    fn take(&self, shared: &Shared, tenant: &TenantId, entries: Vec<Entry>) {
+        let mut all = self.all();
+        let Some(topics) = all.get_mut(tenant) else {
+            return;
+        };
+        for entry in entries {
+            let text = String::from_utf8_lossy(&entry.value).into_owned();
+            shared.check_owner(Some(tenant.as_str()), &text, "a record");
+            topics.append(entry);
+        }
+        topics.appends += 1;
+        topics.appended.notify_waiters();
+    }
 }
 
 /// A daemon's connection to it.
@@ -125,22 +144,24 @@ impl SimLog {
 
     fn append_now(&self, tenant: &TenantId, entries: Vec<Entry>) -> Result<()> {
         entries.iter().try_for_each(Entry::check)?;
-        let mut all = self.brokers.all();
-        let Some(topics) = all.get_mut(tenant) else {
+        let shared = &self.port.shared;
+        if !self.brokers.all().contains_key(tenant) {
             let message = format!("{tenant} has no topics");
             return Err(Error::new(ErrorKind::Unavailable, message));
-        };
-        if self.port.shared.strikes(Bug::AckBeforeDurable, 50) {
+        }
+        if shared.strikes(Bug::AckBeforeDurable, 50) {
             return Ok(());
         }
-        for entry in entries {
-            let text = String::from_utf8_lossy(&entry.value).into_owned();
-            let shared = &self.port.shared;
-            shared.check_owner(Some(tenant.as_str()), &text, "a record");
-            topics.append(entry);
+        if shared.strikes(Bug::AppendsLate, 50) {
+            let (shared, brokers) = (Arc::clone(shared), self.brokers.clone());
+            let tenant = tenant.clone();
+            tokio::spawn(async move {
+                shared.kernel.sleep(DELAY).await;
+                brokers.take(&shared, &tenant, entries);
+            });
+            return Ok(());
         }
-        topics.appends += 1;
-        topics.appended.notify_waiters();
+        self.brokers.take(shared, tenant, entries);
         Ok(())
     }
 }
@@ -285,7 +306,6 @@ mod tests {
 
     use super::*;
     use crate::kernel::Kernel;
-    use crate::port::Shared;
 
     #[tokio::test]
     async fn the_log_conforms() {
