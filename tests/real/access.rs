@@ -445,6 +445,10 @@ async fn a_key_bound_to_a_certificate_works_with_that_one_only() {
     let mode = std::fs::metadata(path("server.key")).unwrap().permissions();
     let mode = std::os::unix::fs::PermissionsExt::mode(&mode);
     assert_eq!(mode & 0o007, 0, "the TLS key was readable by all");
+    let log = std::fs::read_to_string(data.path().join("daemon.log")).unwrap();
+    let is_named = |line: &&str| line.contains("TLS key") && line.contains(&path("server.key"));
+    let warning = log.lines().find(is_named).unwrap_or_default();
+    assert!(warning.contains("WARN"), "a warning names it: {log}");
     server.http = client(folder.path(), Some("caller"));
     let tenant = server.tenant("Bound", "pro").await;
     let printed = Command::new("openssl")

@@ -1,5 +1,7 @@
 //! Masking against the corpus: secrets go, what only looks like one stays.
 
+use std::collections::BTreeSet;
+
 use kgrca_core::parse::mask;
 use kgrca_tests::corpus::{Case, read};
 use serde_json::Value;
@@ -47,6 +49,8 @@ fn names<'a>(cases: impl Iterator<Item = &'a Case>) -> Vec<String> {
 fn of_a_hundred_planted_secrets_at_most_one_survives() {
     let cases = read("planted.jsonl");
     assert!(cases.len() >= 300);
+    let kinds: BTreeSet<&str> = cases.iter().map(|case| &*case.kind).collect();
+    assert!(kinds.len() >= 60, "{} kinds", kinds.len());
     let leaked = names(cases.iter().filter(|c| leaks(c)));
     assert!(leaked.len() * 100 <= cases.len(), "{leaked:#?}");
 }

@@ -6,6 +6,17 @@ use crate::engine::ClusterState;
 use crate::model::Topic;
 use crate::parse::{Context, parse};
 
+/// Applies the record of an object.
+fn apply(state: &mut ClusterState, text: &str) {
+    let context = Context {
+        received_at: Time::parse("1970-01-01T00:10:00Z").unwrap_or_default(),
+        ..Context::default()
+    };
+    let mut records = Vec::new();
+    parse(Topic::Resource, text.as_bytes(), &context, &mut records).unwrap();
+    state.apply(records.remove(0));
+}
+
 /// A cluster with pods that fail, each in a namespace of its own.
 fn cluster(pods: usize) -> ClusterState {
     let mut state = ClusterState::new("prod");
@@ -16,13 +27,7 @@ fn cluster(pods: usize) -> ClusterState {
             "containerStatuses":[{{"name":"c","ready":false,"restartCount":9,"state":{{"waiting":
             {{"reason":"CrashLoopBackOff"}}}}}}]}}}}"#
         );
-        let context = Context {
-            received_at: Time::parse("1970-01-01T00:10:00Z").unwrap_or_default(),
-            ..Context::default()
-        };
-        let mut records = Vec::new();
-        parse(Topic::Resource, text.as_bytes(), &context, &mut records).unwrap();
-        state.apply(records.remove(0));
+        apply(&mut state, &text);
     }
     state
 }
@@ -94,4 +99,50 @@ fn an_evaluation_that_was_called_off_changes_no_incident_and_loses_nothing() {
         let evaluation = evaluate(&mut state, &|_| Pace::Continue).unwrap();
         assert_eq!(causes(&state, &evaluation), expected, "after {after}");
     }
+}
+
+/// A pod that fails and takes a key of a Secret, and what else is known of its cluster.
+fn needs_a_key(others: &[&str]) -> Evaluation {
+    let mut state = ClusterState::new("prod");
+    for record in others {
+        apply(&mut state, record);
+    }
+    let pod = r#"{"at":"1970-01-01T00:10:00Z","cluster":"prod","kind":"Pod","namespace":"shop",
+        "name":"web","uid":"u","created":"1970-01-01T00:00:00Z",
+        "spec":{"containers":[{"name":"c","env":[{"name":"TOKEN","valueFrom":{"secretKeyRef":
+        {"name":"tokens","key":"web"}}}]}]},
+        "status":{"phase":"Running","containerStatuses":[{"name":"c","ready":false,
+        "restartCount":9,"state":{"waiting":{"reason":"CrashLoopBackOff"}}}]}}"#;
+    apply(&mut state, pod);
+    evaluate(&mut state, &|_| Pace::Continue).unwrap()
+}
+
+#[test]
+fn without_the_right_to_list_secrets_an_answer_says_so() {
+    let is_missing = |others: &[&str]| {
+        let evaluation = needs_a_key(others);
+        assert!(!evaluation.ranked.is_empty());
+        let missing = evaluation.missing_evidence;
+        let found = missing.iter().any(|m| m.what == "state of Secrets");
+        let key = evaluation.ranked.iter().any(|r| {
+            let text = format!("{:?}", r.causal);
+            text.contains("ConfigKeyMissing") || text.contains("SecretMissing")
+        });
+        (found, key)
+    };
+    let config = r#"{"at":"1970-01-01T00:09:00Z","cluster":"prod","kind":"ConfigMap",
+        "namespace":"shop","name":"web","uid":"c","data":{"a":"b"}}"#;
+    let of = |namespace: &str, key: &str| {
+        format!(
+            r#"{{"at":"1970-01-01T00:09:00Z","cluster":"prod","kind":"Secret",
+            "namespace":"{namespace}","name":"tokens","uid":"s","data":{{"{key}":"x"}}}}"#
+        )
+    };
+    assert_eq!(is_missing(&[config]), (true, false), "--no-secrets");
+    assert_eq!(is_missing(&[&of("shop", "web")]).0, false, "it is there");
+    let (says_so, is_found) = is_missing(&[&of("shop", "other")]);
+    assert!(
+        !says_so && is_found,
+        "the key is missing, and that is known"
+    );
 }
