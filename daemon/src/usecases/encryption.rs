@@ -10,7 +10,7 @@ use kgrca_core::tenancy::TenantId;
 use super::actor::Actor;
 use super::app::App;
 use super::error::{Error, Result};
-use super::{audit, tenants};
+use super::{audit, audit_counts, tenants};
 use crate::clock::now;
 use crate::storage::{Portion, Progress};
 
@@ -20,6 +20,7 @@ use crate::storage::{Portion, Progress};
 /// When the metadata does not answer.
 pub async fn status(app: &App, actor: &Actor) -> Result<EncryptionStatus> {
     actor.operator()?;
+    audit_counts::read(app, actor, None, "encryption");
     let encryption = &app.stores.encryption;
     let counts = encryption.data_keys().await.map_err(Error::of_server)?;
     let data_keys = counts.into_iter().map(|of| DataKeyCount {

@@ -11,6 +11,7 @@ use serde_json::json;
 use super::actor::Actor;
 use super::app::App;
 use super::audit;
+use super::audit_counts;
 use super::error::{Error, Result};
 use super::tenants;
 use super::usage::DaySpan;
@@ -70,6 +71,7 @@ pub async fn start(app: &App, actor: &Actor, client_id: &str, span: DaySpan) -> 
 /// recount.
 pub async fn result(app: &App, actor: &Actor, client_id: &str, job_id: &str) -> Result<Recount> {
     actor.accountant()?;
+    audit_counts::read(app, actor, Some(client_id), "recount");
     wait(app, client_id, job_id).await
 }
 

@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 use kgrca_core::storage::ApiKeys;
 use kgrca_core::storage::sql::{Database, Purpose, Reach, Value as Sql};
 use kgrca_core::tenancy::hex;
-use kgrca_tests::Server;
 use kgrca_tests::server::Tenant;
+use kgrca_tests::{Server, repository};
+use regex::Regex;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::stores::{meta, start};
+use super::Watchdog;
+use super::stores::{meta, start, start_with};
 
 /// Creates a key of a tenant as its admin.
 async fn create(server: &Server, tenant: &Tenant, request: Value) -> (StatusCode, Value) {
@@ -41,7 +43,12 @@ async fn status_from(server: &Server, key: &str, forwarded: &str) -> StatusCode 
 }
 
 /// Waits for the answer that a condition asks for.
-async fn until(server: &Server, path: &str, key: &str, is_met: impl Fn(&Value) -> bool) -> Value {
+pub(super) async fn until(
+    server: &Server,
+    path: &str,
+    key: &str,
+    is_met: impl Fn(&Value) -> bool,
+) -> Value {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
         let answer = server.get(path, key).await;
@@ -53,7 +60,7 @@ async fn until(server: &Server, path: &str, key: &str, is_met: impl Fn(&Value) -
     }
 }
 
-fn entries<'a>(log: &'a Value, action: &str) -> Vec<&'a Value> {
+pub(super) fn entries<'a>(log: &'a Value, action: &str) -> Vec<&'a Value> {
     let items = log["items"].as_array().unwrap().iter();
     items.filter(|entry| entry["action"] == action).collect()
 }
@@ -374,36 +381,6 @@ async fn failed_logins_and_refused_acts_are_counted_in_the_audit_log() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn administrative_reads_are_in_the_audit_log() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = start(folder.path(), &[]);
-    let tenant = server.tenant("acme", "pro").await;
-    let own = format!("/api/v1/admin/clients/{}", tenant.id);
-    for path in [own.as_str(), "/api/v1/admin/clients", "/api/v1/admin/keys"] {
-        server.get(path, &server.operator).await;
-    }
-    let path = format!("/api/v1/admin/audit?client_id={}&limit=1000", tenant.id);
-    let is_read = |log: &Value| !entries(log, "read").is_empty();
-    let log = until(&server, &path, &server.operator, is_read).await;
-    assert!(
-        entries(&log, "read")
-            .iter()
-            .all(|e| e.get("address").is_none()),
-        "tenants do not see where the operator works: {log:#}"
-    );
-    let path = "/api/v1/admin/audit?limit=1000";
-    let log = until(&server, path, &server.operator, |log| {
-        entries(log, "read").len() >= 2
-    });
-    let log = log.await;
-    let targets: Vec<&Value> = entries(&log, "read").iter().map(|e| &e["target"]).collect();
-    for target in ["tenants", "keys"] {
-        assert!(targets.iter().any(|t| *t == target), "{targets:?}");
-    }
-    assert_eq!(entries(&log, "read")[0]["address"], "127.0.0.1");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn metrics_need_the_scope_or_the_same_machine() {
     let folder = tempfile::tempdir().unwrap();
     let server = start(folder.path(), &["--metrics-tenants", "false"]);
@@ -451,10 +428,91 @@ async fn guesses_of_keys_lock_no_key_out_that_comes_from_the_same_address() {
     let acme = server.tenant("acme", "enterprise").await;
     assert_eq!(status(&server, "/api/v1/stats", &acme.key).await, 200);
     let (_, unused) = server.key(&acme, &["read"]).await;
+    let victim = server.tenant("victim", "pro").await;
+    let watchdog = Watchdog::start(&server, &victim).await;
     for n in 0..400 {
         let answer = status(&server, "/api/v1/stats", &format!("guess-{n}")).await;
         assert_eq!(answer, 401, "{n}");
     }
     assert_eq!(status(&server, "/api/v1/stats", &acme.key).await, 200);
     assert_eq!(status(&server, "/api/v1/stats", &unused).await, 200);
+    watchdog.check().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_operator_key_ends_the_one_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = [
+        "kg_operator_abcdefghijklmnopqrstuv0123456789",
+        "kg_operator_zyxwvutsrqponmlkjihgfe9876543210",
+    ];
+    let with = |key| start_with(folder.path(), &[], &[("KGRCA_OPERATOR_KEY", key)]);
+    let path = "/api/v1/admin/clients";
+    let server = with(keys[0]);
+    assert_eq!(status(&server, path, keys[0]).await, 200);
+    assert_eq!(status(&server, path, keys[1]).await, 401);
+    let tenant = server.tenant("acme", "pro").await;
+    assert!(server.terminate());
+    // Also after a start that changes nothing.
+    for _ in 0..2 {
+        let server = with(keys[1]);
+        assert_eq!(status(&server, path, keys[0]).await, 401);
+        assert_eq!(status(&server, path, keys[1]).await, 200);
+        assert_eq!(status(&server, "/api/v1/stats", &tenant.key).await, 200);
+        assert!(server.terminate());
+    }
+}
+
+/// The pattern that the documentation gives to secret scanners.
+fn documented_pattern() -> Regex {
+    let text = std::fs::read_to_string(repository().join("docs/keys.md")).unwrap();
+    let pattern = text.lines().find(|line| line.starts_with("kg_["));
+    Regex::new(&format!("^{}$", pattern.unwrap())).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_have_the_documented_form_and_show_their_last_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path(), &[]);
+    let began = jiff::Timestamp::now();
+    let tenant = server.tenant("Æcme & Söhne GmbH", "pro").await;
+    let viewer = created(&server, &tenant, json!({"role": "viewer"})).await;
+    let body = json!({"role": "admin"}).to_string().into_bytes();
+    let operators = server.call(
+        Method::POST,
+        "/api/v1/admin/keys",
+        Some(&server.operator),
+        Some(body),
+    );
+    let operators: Value = operators.await.json().await.unwrap();
+    let pattern = documented_pattern();
+    for key in [&tenant.key, &viewer, operators["api_key"].as_str().unwrap()] {
+        assert!(pattern.is_match(key), "{key}");
+    }
+    let last4 = &viewer[viewer.len() - 4..];
+    let of_viewer = |page: &Value| {
+        let keys = page["items"].as_array().unwrap().iter();
+        keys.clone().find(|k| k["last4"] == last4).cloned().unwrap()
+    };
+    let keys = server.get("/api/v1/keys", &tenant.key).await;
+    assert_eq!(
+        of_viewer(&keys)["last_used_at"],
+        Value::Null,
+        "not used yet"
+    );
+    assert_eq!(status(&server, "/api/v1/stats", &viewer).await, 200);
+    let keys = until(&server, "/api/v1/keys", &tenant.key, |page| {
+        of_viewer(page)["last_used_from"] == "127.0.0.1"
+    });
+    let keys = keys.await;
+    let used: jiff::Timestamp = of_viewer(&keys)["last_used_at"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let minute = jiff::SignedDuration::from_mins(1);
+    assert!(
+        used >= began - minute && used <= jiff::Timestamp::now(),
+        "{used}: {keys:#}"
+    );
 }

@@ -4,6 +4,7 @@
 mod agent;
 mod answers;
 mod audit;
+mod audited;
 mod bodies;
 mod connections;
 mod deleted;
