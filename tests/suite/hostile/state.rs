@@ -205,6 +205,12 @@ async fn a_flood_of_state_stays_within_a_free_plan() {
         sent += records;
     }
     assert!(live(&server, &attacker, sent).await <= 10_000);
+    // The positions of senders are as many as the objects may be, also of those that only delete.
+    let answer = server.ingest(&attacker, "resources", lines(60_000..60_100, churn));
+    let answer = answer.await;
+    assert_eq!(answer["accepted"], 0, "senders are not bounded: {answer}");
+    assert_eq!(answer["rejected"][0]["reason"], "quota", "{answer}");
+    sent += 100;
     watchdog.check().await;
     let stats = server.settled(&attacker, sent).await;
     let edges = stats["clusters"][0]["edges"].as_u64().unwrap();
