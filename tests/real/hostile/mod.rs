@@ -4,6 +4,10 @@
 
 #[path = "../../suite/hostile/answers.rs"]
 mod answers;
+#[path = "../../suite/hostile/audit.rs"]
+mod audit;
+#[path = "../../suite/hostile/audited.rs"]
+mod audited;
 #[path = "../../suite/hostile/bodies.rs"]
 mod bodies;
 #[path = "../../suite/hostile/connections.rs"]

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use kgrca_core::storage::sql::{Database, Purpose, Reach};
 use kgrca_daemon::storage::postgres::{self, PostgresMeta};
 use kgrca_tests::Server;
 use kgrca_tests::server::Tenant;
@@ -83,6 +84,19 @@ pub(super) async fn refuse_keys(server: &Server) {
             RAISE EXCEPTION 'refused by the test'; END $$;
         CREATE TRIGGER refuse BEFORE INSERT ON api_keys FOR EACH ROW EXECUTE FUNCTION refuse()",
     );
+}
+
+/// From now on the role that writes the audit log may also change it: whoever owns the table can
+/// give it that right.
+pub(super) async fn let_change_audit_log(server: &Server) {
+    let database = database_of(&server.folder);
+    let refused = meta(server).await;
+    let begun = refused.database().begin(Reach::Operator, Purpose::Durable);
+    let cut = "DELETE FROM audit_log";
+    let cut = begun.await.unwrap().run(cut, Vec::new()).await;
+    assert!(cut.is_err(), "the daemon itself has no right to cut it");
+    let grant = "GRANT UPDATE, DELETE ON audit_log TO kgrca_operator";
+    services::psql(&database, grant);
 }
 
 /// Keys can be created again.

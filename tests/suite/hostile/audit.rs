@@ -5,10 +5,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use kgrca_core::storage::AuditLog;
-use kgrca_core::storage::embedded::sqlite::SqliteMeta;
 use kgrca_core::storage::sql::{Database, Purpose, Reach, Value};
 use kgrca_core::tenancy::{AuditEntry, AuditHead};
 use kgrca_tests::{Server, binary};
+
+use super::stores::{let_change_audit_log, meta, start};
 
 /// `kgrca audit …` as the operator; returns its exit code.
 fn audit(server: &Server, arguments: &[&str]) -> i32 {
@@ -25,13 +26,9 @@ fn audit(server: &Server, arguments: &[&str]) -> i32 {
     code
 }
 
-async fn meta(server: &Server) -> SqliteMeta {
-    SqliteMeta::open(&server.folder.join("meta.db"))
-        .await
-        .unwrap()
-}
-
-async fn sql(meta: &SqliteMeta, statement: &'static str, values: Vec<Value>) {
+/// Changes the database as whoever owns its tables.
+async fn sql(server: &Server, statement: &'static str, values: Vec<Value>) {
+    let meta = meta(server).await;
     let begun = meta.database().begin(Reach::Operator, Purpose::Durable);
     let mut tx = begun.await.unwrap();
     tx.run(statement, values).await.unwrap();
@@ -43,13 +40,13 @@ async fn sql(meta: &SqliteMeta, statement: &'static str, values: Vec<Value>) {
 async fn rewrite_after(server: &Server, chain: &str, kept: i64) {
     rewrite(server, chain, kept).await;
     let blank = "UPDATE audit_log SET signature = NULL WHERE client_id = $1";
-    sql(&meta(server).await, blank, vec![Value::from(chain)]).await;
+    sql(server, blank, vec![Value::from(chain)]).await;
 }
 
 /// Replaces what follows an entry by something else, with correct hashes and the old signatures.
 async fn rewrite(server: &Server, chain: &str, kept: i64) {
-    let meta = meta(server).await;
-    let entries = meta.audit_log(Some(chain), 0, 100).await.unwrap();
+    let log = meta(server).await;
+    let entries = log.audit_log(Some(chain), 0, 100).await.unwrap();
     let (mut seq, mut hash) = (0, String::new());
     for old in entries {
         if old.seq <= kept {
@@ -68,7 +65,7 @@ async fn rewrite(server: &Server, chain: &str, kept: i64) {
             Value::from(&new.previous),
             Value::from(&new.hash),
         ];
-        sql(&meta, update, values).await;
+        sql(server, update, values).await;
         (seq, hash) = (new.seq, new.hash);
     }
 }
@@ -76,7 +73,8 @@ async fn rewrite(server: &Server, chain: &str, kept: i64) {
 #[tokio::test]
 async fn a_log_that_was_rewritten_or_cut_does_not_match_its_anchor() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let server = start(folder.path(), &[]);
+    let_change_audit_log(&server).await;
     let anchors = folder.path().join("anchors.jsonl");
     let file = anchors.to_str().unwrap();
     let (a, b, c) = (
@@ -130,9 +128,8 @@ async fn a_log_that_was_rewritten_or_cut_does_not_match_its_anchor() {
     );
     assert_eq!(verify(&b.id, true), 10, "what follows an anchor is signed");
 
-    let meta = meta(&server).await;
     let cut = "DELETE FROM audit_log WHERE client_id = $1 AND seq > 1";
-    sql(&meta, cut, vec![Value::from(&*c.id)]).await;
+    sql(&server, cut, vec![Value::from(&*c.id)]).await;
     assert_eq!(verify(&c.id, false), 0, "what remains is correct");
     assert_eq!(verify(&c.id, true), 10);
 
@@ -169,13 +166,13 @@ async fn anchors_are_written_on_a_schedule_and_the_key_outlives_the_database() {
     let folder = tempfile::tempdir().unwrap();
     let anchors = folder.path().join("anchors.jsonl");
     let option = ["--audit-anchor", anchors.to_str().unwrap()];
-    let server = Server::start(folder.path(), &option);
+    let server = start(folder.path(), &option);
     server.tenant("A", "pro").await;
     let line = line_of(&anchors);
     assert!(line.contains("public_key"), "{line}");
     let key = std::fs::read_to_string(folder.path().join("audit.key")).unwrap();
     server.kill();
-    let server = Server::start(folder.path(), &option);
+    let server = start(folder.path(), &option);
     let again = std::fs::read_to_string(folder.path().join("audit.key")).unwrap();
     assert_eq!(key, again);
     let verify = ["verify", "--operator", "--anchor", option[1]];
