@@ -1,7 +1,9 @@
 //! Secrets on the way through an agent and through Kafka: what is written of them, and where.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use kgrca_core::model::Topic;
@@ -12,6 +14,7 @@ use kgrca_tests::corpus::{self, Case, PERSONAL, in_records, read, text_of};
 use kgrca_tests::kube::AgentProcess;
 use kgrca_tests::server::Tenant;
 use kgrca_tests::services::Service;
+use kgrca_tests::stack::Stack;
 use kgrca_tests::{Server, services};
 use rdkafka::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
@@ -127,16 +130,57 @@ fn marker() -> Value {
     })
 }
 
+/// Image pulls that fail with a message, of which an incident and an answer follow.
+fn failure(message: &str) -> Value {
+    serde_json::json!({
+        "event_id": "e-marker", "event_time": jiff::Timestamp::now().to_string(),
+        "cluster": "prod", "severity": "WARNING", "reason": "Failed", "count": 5,
+        "message": format!("Failed to pull image \"r.example/{message}:2\": not found"),
+        "subject": {"kind": "Pod", "ns": "shop", "name": "orders-pull"},
+    })
+}
+
+/// The rows of all tables of a PostgreSQL.
+fn rows(postgres: &Service) -> String {
+    let dumped = Command::new("pg_dump")
+        .args(["--data-only", "--no-owner", &postgres.url()])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&dumped.stderr);
+    assert!(dumped.status.success(), "{said}");
+    String::from_utf8(dumped.stdout).unwrap()
+}
+
+/// The properties of all nodes and relationships of a Neo4j.
+async fn properties(neo4j: &Service) -> String {
+    let url = format!("bolt://127.0.0.1:{}", neo4j.port);
+    let graph = neo4rs::Graph::new(url, "neo4j", "test-password").unwrap();
+    let all =
+        "MATCH (n) RETURN properties(n) AS p UNION ALL MATCH ()-[r]->() RETURN properties(r) AS p";
+    let mut found = graph.execute(neo4rs::query(all)).await.unwrap();
+    let mut text = String::new();
+    while let Some(row) = found.next().await.unwrap() {
+        let properties: HashMap<String, Value> = row.get("p").unwrap();
+        for (name, value) in properties {
+            match value {
+                Value::String(value) => writeln!(text, "{name}: {value}").unwrap(),
+                value => writeln!(text, "{name}: {value}").unwrap(),
+            }
+        }
+    }
+    text
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn no_secret_sent_over_http_reaches_kafka() {
-    let kafka = services::kafka();
+async fn no_secret_sent_over_http_reaches_a_server() {
+    let stack = Stack::start();
     let folder = tempfile::tempdir().unwrap();
-    let options = ["--log-url", &kafka.url(), "--partitions", "1"];
-    let server = Server::start(folder.path(), &options);
+    let server = stack.daemon_with(folder.path(), &[("KGRCA_PARTITIONS", "1")]);
     let tenant = server.tenant("Acme", "enterprise").await;
     let cases = read("planted.jsonl");
     let mut all = in_records(&cases);
     all.entry("logs").or_default().push(marker());
+    all.entry("events").or_default().push(failure(MARKER));
     let mut sent = 0;
     for (kind, records) in all {
         let body: Value = records.into_iter().collect();
@@ -146,9 +190,18 @@ async fn no_secret_sent_over_http_reaches_kafka() {
         sent += answer["accepted"].as_u64().unwrap();
     }
     server.settled(&tenant, sent).await;
+    // Its evaluation writes what an incident shows.
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while !rows(&stack.postgres).contains(MARKER) {
+        assert!(Instant::now() < deadline, "no answer names the image");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     assert!(server.terminate(), "with a snapshot");
     assert_masked(&cases, &text_of(folder.path()), "the data folder");
-    assert_masked(&cases, &topics(kafka, &tenant, None).await, "the topics");
+    let topics = topics(&stack.kafka, &tenant, None).await;
+    assert_masked(&cases, &topics, "the topics");
+    assert_masked(&cases, &rows(&stack.postgres), "PostgreSQL");
+    assert_masked(&cases, &properties(&stack.neo4j).await, "Neo4j");
 }
 
 /// Other producers write to the tenant's topics as they like: what they write there is their own.
