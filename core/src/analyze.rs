@@ -48,6 +48,8 @@ pub struct Options {
     pub scorer: Scorer,
     /// Maximum number of causes; 0 for all.
     pub top: usize,
+    /// Causes of less confidence are left out.
+    pub min_confidence: f64,
     /// When the input was read; replaces missing times.
     pub now: Time,
     /// The weights of the causal scorer.
@@ -309,6 +311,8 @@ impl Analysis {
             }
         }
         self.causes = rca::merge(causes);
+        self.causes
+            .retain(|cause| cause.confidence >= options.min_confidence);
         if options.top > 0 {
             self.causes.truncate(options.top);
         }

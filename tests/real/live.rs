@@ -235,3 +235,16 @@ async fn five_thousand_pods_are_read_in_ten_seconds_and_200_mib() {
     assert!(took < Duration::from_secs(10), "{took:?}");
     assert!(most <= 200, "{most} MiB");
 }
+
+#[test]
+fn a_namespace_that_does_not_exist_is_an_error() {
+    let kube = Kube::frozen();
+    let output = live(&kube, &["-n", "nosuch"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", printed(&output));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("namespace nosuch is not in cluster test"),
+        "{said}"
+    );
+    assert!(said.contains("get namespaces"), "{said}");
+}

@@ -299,7 +299,9 @@ fn changes_and_differences_match_the_snapshot() {
         "shop","name":"db","verb":"deleted"}"#;
     let one = format!(r#"{{"items":[{change},{gone}],"next":null}}"#);
     let none = r#"{"items":[],"next":null}"#.to_owned();
-    let since = "2026-01-01T09:00:00Z";
+    // More objects than are looked through for the one that is meant.
+    let many = r#"{"items":[],"next":"1"}"#.to_owned();
+    let (before, since) = ("2026-01-01T08:00:00Z", "2026-01-01T09:00:00Z");
     let commands = [
         (&one, vec!["changes", "--since", since, "-n", "shop"]),
         (&one, vec!["changes", "--since", since, "-o", "json"]),
@@ -315,6 +317,22 @@ fn changes_and_differences_match_the_snapshot() {
             ],
         ),
         (&none, vec!["diff", "Service/cart", "--from", since]),
+        (
+            &none,
+            vec!["diff", "svc", "cart", "--from", since, "--to", before],
+        ),
+        (&none, vec!["changes", "--since", since, "--until", before]),
+        (
+            &many,
+            vec![
+                "diff",
+                "svc/cart",
+                "--from",
+                since,
+                "--to",
+                "2026-01-01T11:00:00Z",
+            ],
+        ),
     ];
     let mut text = String::new();
     for (body, args) in commands {

@@ -14,10 +14,11 @@ use serde_json::Value;
 const ESCAPES: &str = "\u{1b}]0;x\u{7}\u{1b}[2J\r\u{9b}31m\u{202e}\u{2066}\u{200b}\n\t=$(id)";
 
 /// Keys of JSON whose values are words of a closed set, so that other text cannot be in them.
-const WORDS: [&str; 16] = [
+const WORDS: [&str; 17] = [
     "state",
     "severity",
     "verdict",
+    "risk",
     "scopes",
     "mode",
     "metric",

@@ -34,6 +34,8 @@ pub enum Format {
     Name,
     // CSV with a header.
     Csv,
+    // A table for issues and chats.
+    Markdown,
 }
 
 /// Heading of the options that every command takes.
@@ -157,6 +159,7 @@ impl Output {
             }
             Format::Name => self.write(&table().names()),
             Format::Csv => self.write(&table().csv()),
+            Format::Markdown => self.write(&table().markdown()),
             Format::Table => self.write(&if self.terminal {
                 table().pretty()
             } else {

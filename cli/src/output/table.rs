@@ -87,6 +87,18 @@ impl Table {
             .collect()
     }
 
+    /// A table of Markdown.
+    pub fn markdown(&self) -> String {
+        let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+        let header = line(self.header.iter().map(|h| marked(h)).collect());
+        let rule = line(self.header.iter().map(|_| "---".to_owned()).collect());
+        let rows = self
+            .rows
+            .iter()
+            .map(|row| line(row.iter().map(|c| marked(c)).collect()));
+        header + &rule + &rows.collect::<String>()
+    }
+
     /// CSV with a header, cells quoted where needed.
     pub fn csv(&self) -> String {
         let header = self
@@ -105,6 +117,18 @@ impl Table {
     }
 }
 
+/// A cell of Markdown: one line, with nothing that ends it or is markup.
+fn marked(cell: &str) -> String {
+    let mut out = String::with_capacity(cell.len());
+    for c in escape::line(cell).chars() {
+        if "\\`*_[]<>|#".contains(c) {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}
+
 /// A cell of CSV, quoted where needed: also for programs that take semicolons or tabs for separators.
 fn quoted(cell: &str) -> String {
     let cell = escape::csv_cell(cell);
@@ -118,6 +142,15 @@ fn quoted(cell: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cell_stays_a_cell_of_markdown() {
+        let table = Table::new(&["A", "B"]).row(["x|y".to_owned(), "`z`\n<b>".to_owned()]);
+        assert_eq!(
+            table.markdown(),
+            "| A | B |\n| --- | --- |\n| x\\|y | \\`z\\` \\<b\\> |\n"
+        );
+    }
 
     #[test]
     fn a_hostile_cell_stays_in_its_cell() {

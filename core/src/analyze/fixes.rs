@@ -139,3 +139,21 @@ fn hostile_names_stay_one_word() {
     let named = oom_killed("--all", "");
     assert_eq!(first(&[&named]).fix, "");
 }
+
+#[test]
+fn causes_below_a_confidence_are_left_out() {
+    let pod = oom_killed("api-0", &owner("StatefulSet", "api"));
+    let options = Options {
+        min_confidence: 0.999_9,
+        ..Options::default()
+    };
+    let mut evidence = Evidence::new(&options);
+    let source = Source {
+        path: "x",
+        bytes: pod.as_bytes(),
+        taken_at: Time::parse(NOW).unwrap(),
+        namespace: None,
+    };
+    evidence.add(&source).unwrap();
+    assert!(evidence.analyze("x").causes.is_empty());
+}

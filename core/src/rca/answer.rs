@@ -175,7 +175,7 @@ pub struct Cause {
     pub compared: String,
     /// The fix as a command; empty when none is known.
     pub fix: String,
-    /// What the fix does, how it is tried, checked and taken back.
+    /// What the fix does, how to try and check it, and how to undo it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remedy: Option<super::Remedy>,
 }

@@ -163,6 +163,11 @@ fn errors_of_files_and_settings_match_the_snapshot() {
         "billing report --from 2026-02-01 --to 2026-02-01",
         &[url, key[0]],
     );
+    let pods = "NAMESPACE   NAME    READY   STATUS    RESTARTS   AGE\n\
+                shop        api-0   1/1     Running   0          9m\n";
+    page.file("pods.txt", pods);
+    page.run("analyze HOME/pods.txt -n shpo", &[]);
+    page.run("analyze HOME/pods.txt -n monitoring", &[]);
     for manifest in [json!({}), manifest(9, &[]), manifest(1, &[])] {
         page.file("export/manifest.json", &manifest.to_string());
         page.run("tenant import HOME/export --plan free", &[url]);

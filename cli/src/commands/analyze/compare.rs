@@ -90,7 +90,7 @@ fn print(env: &Env<'_>, compared: &Comparison) -> Result {
         Format::Table => out.styled(&text(env, compared)),
         Format::Json => out.json_line(compared),
         Format::Name => out.text(&format!("{}\n", compared.after.input)),
-        Format::Yaml | Format::Csv => {
+        Format::Yaml | Format::Csv | Format::Markdown => {
             out.value(compared, || changes::table(out, &compared.changes))
         }
     }

@@ -42,6 +42,7 @@ const MAX_REJECTS: usize = 5;
 ///   kubectl get all,events,nodes -A -o json | kgrca analyze -
 ///   kgrca analyze pods.yaml describe.txt logs-with-prefix.txt
 ///   kgrca analyze support-bundle.tar.gz --sources
+///   kgrca analyze bundle.tar.gz --fail-on cause --min-confidence 0.8
 ///   kgrca analyze --before before.json --after after.json --junit report.xml
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -79,6 +80,9 @@ pub(super) struct Args {
     /// Maximum causes per input
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=100))]
     top: u16,
+    /// Only causes of at least this confidence, from 0 to 1; with less, the answer is inconclusive
+    #[arg(long, value_name = "SHARE", value_parser = values::share)]
+    min_confidence: Option<f64>,
     /// Number of inputs to analyze in parallel, with --separate
     #[arg(short, long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256),
         requires = "inputs")]
@@ -121,6 +125,10 @@ pub(super) fn run(env: &Env<'_>, args: &Args) -> Result {
         changes: args.changes,
         ..Options::default()
     };
+    let options = match args.min_confidence {
+        Some(share) => with_threshold(options, share),
+        None => options,
+    };
     if !args.states.before.is_empty() {
         return compare::run(env, &args.states, &options, args.fail_on);
     }
@@ -156,6 +164,13 @@ pub(super) fn run(env: &Env<'_>, args: &Args) -> Result {
         0 => Ok(()),
         n => Err(CliError::failed(format!("cannot read {n} of the inputs"))),
     }
+}
+
+/// The same, but a verdict needs this confidence.
+fn with_threshold(mut options: Options, share: f64) -> Options {
+    options.weights.threshold = share;
+    options.min_confidence = share;
+    options
 }
 
 /// Whether a pipe or file is stdin, as in `kubectl get pods | kgrca analyze`: not a terminal, nor
@@ -229,7 +244,7 @@ fn print(env: &Env<'_>, analysis: &Analysis) -> Result {
                 .map(|cause| format!("{}\n", cause.component));
             out.text(&names.collect::<String>())?;
         }
-        Format::Yaml | Format::Csv => {
+        Format::Yaml | Format::Csv | Format::Markdown => {
             if out.format == Format::Yaml {
                 out.text("---\n")?;
             }

@@ -28,6 +28,15 @@ fn ago(text: &str) -> Option<i64> {
     i64::from(number).checked_mul(unit)
 }
 
+/// Parses a share of one.
+pub(super) fn share(text: &str) -> std::result::Result<f64, String> {
+    let share = text
+        .parse()
+        .ok()
+        .filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "expected a number from 0 to 1, such as 0.8".to_owned())
+}
+
 /// Parses the name of a ranking algorithm.
 pub(in super::super) fn scorer(text: &str) -> std::result::Result<Scorer, String> {
     Scorer::parse(text).ok_or_else(|| "expected causal or weighted".to_owned())

@@ -1,6 +1,6 @@
 //! What to type against a cause: the command, aimed at the object that can be changed, with what is
 //! known filled in; what it does to the cluster, how to try it, how to see that it worked, and how
-//! to take it back.
+//! to undo it.
 
 mod choice;
 mod effect;
@@ -67,7 +67,7 @@ pub struct Remedy {
     /// A command that shows whether it worked; empty where the command itself shows it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub check: String,
-    /// The command that takes it back; empty where there is none or nothing to take back.
+    /// The command that undoes it; empty where there is none or nothing to undo.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub undo: String,
 }

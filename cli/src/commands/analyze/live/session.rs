@@ -71,6 +71,9 @@ impl<'a> Session<'a> {
         }
         let began = self.api.now();
         let own = self.options.namespace.clone();
+        if let Some(namespace) = &own {
+            self.check(namespace).await?;
+        }
         let first = self.list_all(Part::all(own.as_deref()), began).await;
         let (mut listed, mut refused) = (Vec::new(), Vec::new());
         let may_narrow = !self.args.all_namespaces && own.is_none();
@@ -105,6 +108,24 @@ impl<'a> Session<'a> {
         }
         self.report_narrowed(&namespace, &narrowed);
         self.report_refused(refused)
+    }
+
+    /// Whether a namespace exists, as far as one may know.
+    async fn check(&self, namespace: &str) -> Result {
+        let path = format!("/api/v1/namespaces/{namespace}");
+        let request = http::Request::get(path).body(Vec::new());
+        let request = request.map_err(|e| CliError::failed("invalid request").source(&e))?;
+        match self.api.get(&request, 1 << 20).await {
+            Err(Refusal::Status(404, _)) => {
+                let message = format!(
+                    "namespace {namespace} is not in cluster {}",
+                    self.context.cluster
+                );
+                let hint = format!("list them with `{} get namespaces`", self.kubectl);
+                Err(CliError::not_found(message).hint(&hint))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Lists some parts, in their order.
