@@ -237,9 +237,10 @@ pub(super) fn table(out: &Output, changes: &[ClusterChange]) -> Table {
     let lines: Vec<_> = lines.collect();
     Table::new(&["TIME", "NAMESPACE", "OBJECT", "CHANGE", "BY"]).rows(&lines, |(change, line)| {
         [
-            match change.undated {
-                true => "unknown".to_owned(),
-                false => out.time(change.at),
+            if change.undated {
+                "unknown".to_owned()
+            } else {
+                out.time(change.at)
             },
             change.namespace.clone(),
             format!("{}/{}", change.kind, change.name),

@@ -220,9 +220,10 @@ fn changed(out: &Output, change: &Change) -> String {
     } else {
         format!("  by {author}")
     };
-    let at = match change.undated {
-        true => "at an unknown time".to_owned(),
-        false => out.time(change.at.to_seconds()),
+    let at = if change.undated {
+        "at an unknown time".to_owned()
+    } else {
+        out.time(change.at.to_seconds())
     };
     format!("{at}  {}{by}", change.what)
 }

@@ -371,9 +371,10 @@ fn with_change(message: String, change: Option<&Change>) -> String {
         Some(by) => format!(" by {by}"),
         None => String::new(),
     };
-    let at = match change.undated {
-        true => "in between".to_owned(),
-        false => format!("at {}", change.at.to_seconds()),
+    let at = if change.undated {
+        "in between".to_owned()
+    } else {
+        format!("at {}", change.at.to_seconds())
     };
     format!("{message}; changed {at}{by}: {}", change.what)
 }

@@ -89,17 +89,16 @@ fn check(evidence: &Evidence<'_>, namespace: &str, name: &str) -> Result {
         return Ok(());
     }
     let message = format!("namespace {namespace} is not in {name}");
-    let hint = match changes::similar(namespace, &known) {
-        Some(similar) => format!("did you mean {similar}?"),
-        None => {
-            let listed: Vec<&str> = known.iter().copied().take(MAX_NAMESPACES).collect();
-            let more = if known.len() > MAX_NAMESPACES {
-                ", …"
-            } else {
-                ""
-            };
-            format!("it has {}{more}", listed.join(", "))
-        }
+    let hint = if let Some(similar) = changes::similar(namespace, &known) {
+        format!("did you mean {similar}?")
+    } else {
+        let listed: Vec<&str> = known.iter().copied().take(MAX_NAMESPACES).collect();
+        let more = if known.len() > MAX_NAMESPACES {
+            ", …"
+        } else {
+            ""
+        };
+        format!("it has {}{more}", listed.join(", "))
     };
     Err(CliError::not_found(message).hint(&hint))
 }

@@ -84,12 +84,10 @@ fn look(cause: &Cause<'_>, target: &Target) -> Choice {
 fn evicted(cause: &Cause<'_>, target: &Target) -> Choice {
     let evidence = cause.findings.iter().flat_map(|finding| &finding.evidence);
     let texts: String = evidence.map(|e| e.what.to_ascii_lowercase()).collect();
-    let command = match texts.contains("memory") {
-        true => "kubectl -n <namespace> set resources <kind>/<name> --requests=memory=<more>",
-        false => {
-            "kubectl -n <namespace> set resources <kind>/<name> \
-             --requests=ephemeral-storage=<size>"
-        }
+    let command = if texts.contains("memory") {
+        "kubectl -n <namespace> set resources <kind>/<name> --requests=memory=<more>"
+    } else {
+        "kubectl -n <namespace> set resources <kind>/<name> --requests=ephemeral-storage=<size>"
     };
     let choice = fitted(target, Command::of(command), command);
     let note = match target.holder {
@@ -179,9 +177,12 @@ fn in_job_template(words: &str, command: Command) -> Command {
     let words: Vec<String> = command.arguments().into_iter().map(moved).collect();
     let quoted: Vec<String> = words
         .iter()
-        .map(|word| match word.contains(['{', '[']) {
-            true => format!("'{word}'"),
-            false => word.clone(),
+        .map(|word| {
+            if word.contains(['{', '[']) {
+                format!("'{word}'")
+            } else {
+                word.clone()
+            }
         })
         .collect();
     Command::of(&quoted.join(" "))

@@ -32,7 +32,7 @@ fn with_source(note: String, target: &Target, words: &[String]) -> String {
     let source = target
         .derived
         .as_ref()
-        .filter(|_| words.iter().any(|word| *word == object))
+        .filter(|_| words.contains(&object))
         .map(|source| format!("the Deployment's name is derived from that of {source}"));
     let notes = [Some(note).filter(|note| !note.is_empty()), source];
     notes.into_iter().flatten().collect::<Vec<_>>().join("; ")
@@ -78,11 +78,10 @@ pub(super) fn risk(words: &[String]) -> Risk {
         "debug" if has("/manifests/") => Risk::InterruptsService,
         "drain" | "exec" => Risk::InterruptsService,
         "delete" if has("--force") => Risk::InterruptsService,
-        "delete" => Risk::RestartsPods,
         "scale" if has("--replicas=<fewer>") || has("--replicas=0") => Risk::InterruptsService,
         "patch" if has("\"Recreate\"") => Risk::InterruptsService,
         "patch" if has("template") => Risk::RestartsPods,
-        "rollout undo" | "rollout restart" => Risk::RestartsPods,
+        "delete" | "rollout undo" | "rollout restart" => Risk::RestartsPods,
         "set image" | "set env" | "set resources" | "edit" if is_rolling => Risk::RestartsPods,
         "set image" if has("pod/") => Risk::RestartsPods,
         _ => Risk::RestartsNothing,

@@ -95,9 +95,10 @@ impl Known<'_> {
             .iter()
             .find(|r| word.ends_with(&format!("{r}=<more>")))?;
         let (_, container) = self.container()?;
-        let set = match word.starts_with("--limits") {
-            true => &container.resources.limits,
-            false => &container.resources.requests,
+        let set = if word.starts_with("--limits") {
+            &container.resources.limits
+        } else {
+            &container.resources.requests
         };
         twice(set.text(resource)?)
     }

@@ -52,7 +52,7 @@ impl Target {
         if let Some(name) = deployment {
             target.derived = Some(view.title(idx));
             target.holder = Holder::Rolling;
-            target.kind = "deployment".to_owned();
+            "deployment".clone_into(&mut target.kind);
             target.name = name;
         }
         target
@@ -98,12 +98,11 @@ fn holder(view: &View<'_>, idx: Idx) -> Holder {
 /// The Deployment of a pod or `ReplicaSet`, if the name can hardly come from anything else.
 fn deployment_of(view: &View<'_>, idx: Idx) -> Option<String> {
     let node = view.graph.get(idx);
-    let set = match node.kind() {
-        Kind::ReplicaSet => node.name(),
-        _ => {
-            let (set, last) = node.name().rsplit_once('-')?;
-            is_of(last, b"bcdfghjklmnpqrstvwxz2456789", 5..=5).then_some(set)?
-        }
+    let set = if *node.kind() == Kind::ReplicaSet {
+        node.name()
+    } else {
+        let (set, last) = node.name().rsplit_once('-')?;
+        is_of(last, b"bcdfghjklmnpqrstvwxz2456789", 5..=5).then_some(set)?
     };
     let (name, hash) = set.rsplit_once('-')?;
     // A number written in the alphabet of random names has only these characters.

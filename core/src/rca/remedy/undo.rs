@@ -36,9 +36,8 @@ pub(super) fn of(cause: &Cause<'_>, target: &Target, words: &[String], risk: Ris
         _ if risk == Risk::ReadOnly || words.iter().any(|word| word.starts_with('<')) => {
             Command::default()
         }
-        "cordon" => again(&["uncordon", object.first().copied().unwrap_or_default()]),
+        "cordon" | "drain" => again(&["uncordon", object.first().copied().unwrap_or_default()]),
         "uncordon" => again(&["cordon", object.first().copied().unwrap_or_default()]),
-        "drain" => again(&["uncordon", object.first().copied().unwrap_or_default()]),
         "create" => match object[..] {
             ["secret", _, name] => again(&["delete", "secret", name]),
             [kind, name, ..] => again(&["delete", kind, name]),

@@ -1,0 +1,158 @@
+//! Tests of the module above.
+
+use serde_json::json;
+
+use super::*;
+use crate::analyze::Options;
+use crate::forms::Source;
+
+fn state(selector: &str, extra: Option<&str>) -> String {
+    let meta = |name: &str, version: &str| {
+        json!({"name": name, "namespace": "shop", "uid": format!("u-{name}"),
+            "resourceVersion": version, "labels": {"app": "cart"},
+            "creationTimestamp": "2026-01-01T00:00:00Z"})
+    };
+    let ready = json!([{"type": "Ready", "status": "True"}]);
+    let mut items = vec![
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": meta("cart", selector),
+            "spec": {"selector": {"app": selector}, "ports": [{"port": 80}]}}),
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": meta("cart-1", "1"), "spec":
+            {"nodeName": "n1", "containers": [{"name": "c", "image": "a",
+            "env": [{"name": "CART_URL", "value": "http://cart"}]}]},
+            "status": {"phase": "Running", "conditions": ready}}),
+    ];
+    items.extend(extra.map(|name| {
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": meta(name, "1"),
+            "spec": {"type": "ExternalName"}})
+    }));
+    json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()
+}
+
+fn evidence<'o>(options: &'o Options, text: &str) -> Evidence<'o> {
+    let mut evidence = Evidence::new(options);
+    let source = Source {
+        path: "x.json",
+        bytes: text.as_bytes(),
+        taken_at: Time::parse("2026-01-02T00:00:00Z").unwrap(),
+        namespace: None,
+    };
+    evidence.add(&source).unwrap();
+    evidence
+}
+
+#[test]
+fn what_changed_and_what_is_gone_is_listed() {
+    let options = Options {
+        now: Time::parse("2026-01-02T00:00:00Z").unwrap(),
+        ..Options::default()
+    };
+    let (old, new) = (state("cart", Some("old")), state("cart-v2", None));
+    let compared = evidence(&options, &new).compare(evidence(&options, &old), "x");
+    let lines: Vec<String> = compared
+        .changes
+        .iter()
+        .flat_map(|of| {
+            of.change
+                .lines()
+                .into_iter()
+                .map(|l| format!("{} {l}", of.change.name))
+        })
+        .collect();
+    assert_eq!(
+        lines,
+        ["cart spec.selector.app: cart → cart-v2", "old deleted"]
+    );
+    let same = evidence(&options, &old).compare(evidence(&options, &old), "x");
+    assert!(same.accepted && same.changes.is_empty(), "{same:?}");
+}
+
+const DEPLOYMENT: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: api\n  \
+    namespace: shop\nspec:\n  replicas: REPLICAS\n  selector:\n    matchLabels: {app: api}\n  \
+    template:\n    metadata:\n      labels: {app: api}\n    spec:\n      containers:\n      - \
+    name: api\n        image: IMAGE\n        env:\n        - {name: DB_PASSWORD, value: SECRET}\n\
+    \x20       ports:\n        - {name: http, containerPort: 8080}\n        readinessProbe:\n\
+    \x20         httpGet: {port: PROBE, path: /}\n        envFrom:\n        - configMapRef: \
+    {name: CONFIG}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: settings\n  \
+    namespace: shop\ndata: {a: b}\n---\napiVersion: v1\nkind: Service\nmetadata:\n  name: api\n  \
+    namespace: shop\nspec:\n  selector: {app: SELECTED}\n  ports:\n  - {port: 80, targetPort: \
+    TARGET}\n";
+
+/// The manifests with some values changed.
+fn manifests(changes: &[(&str, &str)]) -> String {
+    let usual = [
+        ("REPLICAS", "2"),
+        ("IMAGE", "api:1"),
+        ("SECRET", "hunter2-2f9a"),
+        ("PROBE", "http"),
+        ("CONFIG", "settings"),
+        ("SELECTED", "api"),
+        ("TARGET", "http"),
+    ];
+    let all = changes.iter().chain(&usual);
+    all.fold(DEPLOYMENT.to_owned(), |text, (name, value)| {
+        text.replace(name, value)
+    })
+}
+
+fn compared(old: &str, new: &str) -> Comparison {
+    let options = Options {
+        now: Time::parse("2026-01-02T00:00:00Z").unwrap(),
+        ..Options::default()
+    };
+    evidence(&options, new).compare(evidence(&options, old), "x")
+}
+
+#[test]
+fn manifests_alone_accept_nothing() {
+    let same = compared(&manifests(&[]), &manifests(&[("IMAGE", "api:2")]));
+    assert_eq!(same.verdict, Judgement::Inconclusive, "{:?}", same.flaws);
+    assert!(
+        !same.accepted && same.reason.contains("status"),
+        "{}",
+        same.reason
+    );
+    assert!(
+        same.changes.iter().all(|of| of.change.undated),
+        "{:?}",
+        same.changes
+    );
+}
+
+#[test]
+fn what_manifests_show_to_be_wrong_is_rejected() {
+    for (change, rule) in [
+        (("SELECTED", "apl"), "service.selects_nothing"),
+        (("TARGET", "web"), "service.port_missing"),
+        (("REPLICAS", "0"), "service.emptied"),
+        (("PROBE", "admin"), "template.probe_port"),
+        (("IMAGE", "'api:'"), "template.image_invalid"),
+    ] {
+        let found = compared(&manifests(&[]), &manifests(&[change]));
+        assert_eq!(found.verdict, Judgement::Rejected, "{rule}");
+        assert_eq!(found.flaws[0].rule, rule, "{:?}", found.flaws);
+        // What was wrong before is not new.
+        let again = compared(&manifests(&[change]), &manifests(&[change]));
+        assert!(again.flaws.is_empty(), "{:?}", again.flaws);
+    }
+    let found = compared(&manifests(&[]), &manifests(&[("CONFIG", "setings")]));
+    assert_eq!(
+        found.verdict,
+        Judgement::Inconclusive,
+        "it may be in the cluster"
+    );
+    assert_eq!(found.flaws[0].rule, "template.reference_missing");
+}
+
+#[test]
+fn a_password_that_changed_is_seen_and_never_shown() {
+    let found = compared(&manifests(&[]), &manifests(&[("SECRET", "hunter3-77b1")]));
+    let lines: Vec<String> = found
+        .changes
+        .iter()
+        .flat_map(|of| of.change.lines())
+        .collect();
+    let path = "spec.template.spec.containers[api].env[DB_PASSWORD].value: changed";
+    assert_eq!(lines, [path]);
+    let text = serde_json::to_string(&found).unwrap();
+    assert!(!text.contains("hunter") && !text.contains('#'), "{text}");
+}
