@@ -13,6 +13,8 @@ mod review;
 mod selected;
 #[cfg(test)]
 mod standing;
+#[cfg(test)]
+mod tables;
 
 use std::collections::BTreeMap;
 

@@ -25,10 +25,25 @@ pub(super) fn users(view: &View<'_>, found: &[Finding], out: &mut Vec<Finding>) 
         let Some((_, group)) = view.graph.get(api).name().split_once('.') else {
             continue;
         };
-        for user in found
-            .iter()
-            .filter(|f| f.on != api && names(&f.message, group))
-        {
+        // A message may be cut before the name of the group.
+        let server = view.component_id(blamed_by_kind(view, api));
+        let explains = |f: &Finding| {
+            let repeats = [
+                FaultId::ControlplaneAggregatedApiUnavailable,
+                FaultId::RuntimeReadinessFailing,
+                FaultId::PerformanceAutoscalerNoMetrics,
+            ];
+            let is_reason = f.active && f.strength >= Strength::Strong;
+            is_reason && !repeats.contains(&f.fault) && view.component_id(f.blamed) == server
+        };
+        let has_reason = found.iter().any(explains);
+        let lacks = |f: &Finding| {
+            let words = spoken(group).filter(|_| !has_reason);
+            f.fault == FaultId::PerformanceAutoscalerNoMetrics
+                && words.is_some_and(|words| f.message.contains(words))
+        };
+        let uses = |f: &&Finding| f.on != api && (names(&f.message, group) || lacks(f));
+        for user in found.iter().filter(uses) {
             let evidence = user.evidence.iter().cloned();
             out.push(
                 view.finding(

@@ -70,7 +70,9 @@ impl<'a> Subjects<'a> {
         }
         let by_address = || self.by_address(alert);
         if subject.kind == Kind::Node {
-            return by_address().or(direct);
+            // A prober asks for an address that may be outside the cluster.
+            let outside = || self.graph.find(Kind::External, "", &subject.name);
+            return by_address().or_else(outside).or(direct);
         }
         self.by_label(alert)
             .or_else(by_address)

@@ -1,21 +1,22 @@
 //! Horizontal pod autoscalers that have no metrics, cannot scale or are at their limit.
 
 use super::finding::{Finding, Strength};
-use super::text::short;
+use super::text::{has, short};
 use super::{FaultId, View};
 use crate::graph::{Idx, Relation};
+use crate::model::Episode;
 use crate::model::object::{self, Hpa};
 
 /// The load in percent of the target up to which an autoscaler leaves things as they are.
 const TOLERATED: i64 = 110;
 
 pub(super) fn autoscaler(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
-    let Some(hpa) = view.object(idx).and_then(|o| o.hpa()) else {
-        return;
-    };
     if !view.exists(idx) {
         return;
     }
+    let Some(hpa) = view.object(idx).and_then(|o| o.hpa()) else {
+        return said(view, idx, idx, out);
+    };
     let target = view
         .graph
         .out(idx)
@@ -46,6 +47,9 @@ pub(super) fn autoscaler(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             .build(),
         );
     }
+    if object::condition(&hpa.conditions, "ScalingActive").is_none() {
+        said(view, idx, target, out);
+    }
     if let Some(c) = condition("AbleToScale", "False") {
         let said = short(c.message.as_deref().unwrap_or(""), 160);
         let name = view.graph.get(idx).name();
@@ -64,6 +68,31 @@ pub(super) fn autoscaler(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         );
     }
     at_limit(view, idx, hpa, target, out);
+}
+
+/// Reports an autoscaler without metrics by its events, where its conditions are not known. While
+/// pods start, they have none either.
+fn said(view: &View<'_>, idx: Idx, target: Idx, out: &mut Vec<Finding>) {
+    let fails = |e: &&Episode| {
+        let reason = &*e.reason;
+        let is_about_metrics = reason == "FailedComputeMetricsReplicas"
+            || reason.starts_with("FailedGet") && reason.ends_with("Metric");
+        is_about_metrics
+            && view.still_holds(idx, e)
+            && !has(&e.message, &["for any ready pods", "unready pods"])
+    };
+    let events: Vec<&Episode> = view.warnings(idx).filter(fails).collect();
+    let Some(last) = events.last() else { return };
+    let message = format!(
+        "HPA `{}` has no metrics: {}",
+        view.graph.get(idx).name(),
+        short(&last.message, 240)
+    );
+    let fault = FaultId::PerformanceAutoscalerNoMetrics;
+    let finding = view.finding(fault, target, idx, Strength::Strong);
+    let finding = finding.active(true).message(message);
+    let events = events.into_iter().map(|e| view.event_evidence(idx, e));
+    out.push(finding.with(events).build());
 }
 
 /// Reports an autoscaler at its maximum. That it is there is usual; that the load is above its

@@ -1,15 +1,25 @@
 //! Queue consumers that were scaled to zero. Nothing calls them: only those that write to the queue
 //! report errors.
 
+use super::caller_errors::called;
 use super::finding::{Finding, Strength};
 use super::fixes::SCALE_UP;
 use super::{FaultId, View, idle_workers};
 use crate::graph::{Idx, Relation};
 use crate::model::time::MINUTE;
 use crate::model::{Kind, Severity};
+use crate::trouble::Class;
 
 /// Parts of variables that name a queue, as brokers call it.
-const QUEUES: [&str; 4] = ["QUEUE", "TOPIC", "EXCHANGE", "SUBSCRIPTION"];
+const QUEUES: [&str; 7] = [
+    "QUEUE",
+    "TOPIC",
+    "EXCHANGE",
+    "SUBSCRIPTION",
+    "STREAM",
+    "SUBJECT",
+    "CHANNEL",
+];
 /// Shorter names may occur in a line by chance.
 const MIN_NAME: usize = 5;
 
@@ -30,6 +40,18 @@ pub(super) fn missing(view: &View<'_>, out: &mut Vec<Finding>) {
     }
 }
 
+/// Whether two workloads meet at a queue of one name: in one namespace, or by the server
+/// that one of them is, or that both call.
+fn meets(view: &View<'_>, idx: Idx, writer: Idx) -> bool {
+    let own = called(view, idx);
+    let by = view.component_id(writer);
+    let is_shared = |server: Idx| own.contains(&server);
+    let is_of_server = own.iter().any(|server| view.component_id(*server) == by);
+    is_of_server
+        || view.graph.get(writer).namespace() == view.graph.get(idx).namespace()
+        || called(view, writer).into_iter().any(is_shared)
+}
+
 fn missed(view: &View<'_>, idx: Idx) -> Option<Finding> {
     let spec = view.pod_spec(idx)?;
     let settings = spec.all_containers().flat_map(|c| c.env.iter());
@@ -41,10 +63,11 @@ fn missed(view: &View<'_>, idx: Idx) -> Option<Finding> {
     });
     queues.find_map(|(variable, queue)| {
         let (writer, log) = view.episodes.logs.iter().find(|(writer, log)| {
-            log.severity >= Severity::Error
+            let is_full = log.trouble().has(Class::BacklogFull);
+            (is_full || log.severity >= Severity::Error)
                 && view.now.0 - log.last.0 <= 15 * MINUTE
                 && log.sample.contains(queue)
-                && view.graph.get(*writer).namespace() == view.graph.get(idx).namespace()
+                && meets(view, idx, *writer)
         })?;
         let message = format!(
             "{} reads `{queue}` (env `{variable}`) and is scaled to 0, and {} reports errors \

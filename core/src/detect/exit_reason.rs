@@ -45,7 +45,7 @@ pub(super) fn from_lines(
     container: &str,
     lines: &[&str],
 ) -> Option<FaultId> {
-    const BY_CLASS: [(Class, FaultId); 12] = [
+    const BY_CLASS: [(Class, FaultId); 13] = [
         (Class::ExecFormat, FaultId::ImageArchitectureMismatch),
         (Class::PortTaken, FaultId::RuntimePortConflict),
         (
@@ -59,6 +59,7 @@ pub(super) fn from_lines(
         (Class::SourceUnavailable, FaultId::ConfigSourceUnavailable),
         (Class::DataIncompatible, FaultId::DependencyVersionMismatch),
         (Class::VersionMismatch, FaultId::DependencyVersionMismatch),
+        (Class::RecordUnreadable, FaultId::DependencyVersionMismatch),
         (Class::SchemaMissing, FaultId::DependencyVersionMismatch),
         (Class::SettingMissing, FaultId::ConfigEnvInvalid),
     ];
@@ -142,7 +143,9 @@ fn rejects_argument(spec: &PodSpec, container: &str, line: &str) -> bool {
 /// Whether a line rejects an environment variable: one of the container's own, or one that it calls
 /// an environment variable.
 fn rejects_variable(spec: Option<&PodSpec>, container: &str, line: &str) -> bool {
-    if !has(line, &REFUSALS) {
+    // A stream that ends early is no value that was expected.
+    let told = line.replace("unexpected", "");
+    if !has(&told, &REFUSALS) {
         return false;
     }
     let variables: Vec<&EnvVar> = spec
@@ -228,6 +231,8 @@ mod tests {
         let differs = "cannot start: the region (coast-west) differs from that of the data";
         assert_eq!(reason(differs), Some(FaultId::ConfigEnvInvalid));
         assert_eq!(reason("the region (coast-east) differs"), None);
+        let cut = "connection to (coast-west): failed to receive message: unexpected EOF";
+        assert_eq!(reason(cut), None, "no value was expected");
     }
 
     #[test]

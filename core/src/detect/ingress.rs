@@ -1,6 +1,7 @@
 //! Ingresses that no controller serves or that route to a missing Service or port.
 
 use super::finding::{Finding, Strength};
+use super::standing::is_old;
 use super::{FaultId, View};
 use crate::graph::Idx;
 use crate::model::Kind;
@@ -15,7 +16,7 @@ pub(super) fn ingress(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     backends(view, idx, ingress, out);
     certificates(view, idx, ingress, out);
     let Some(class) = ingress.class.as_deref() else {
-        return;
+        return without_class(view, idx, ingress, out);
     };
     if ingress.has_address || !view.lasts(view.graph.get(idx).created) {
         return;
@@ -48,6 +49,36 @@ pub(super) fn ingress(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         .with([view.state_evidence(idx, "status has no load balancer address".into())])
         .build(),
     );
+}
+
+/// Reports an Ingress that names no class, and that no controller has served for many minutes.
+fn without_class(view: &View<'_>, idx: Idx, ingress: &Ingress, out: &mut Vec<Finding>) {
+    let is_default = |class: Idx| {
+        let annotations = "ingressclass.kubernetes.io/is-default-class";
+        view.graph.get(class).labels().get(annotations).is_some()
+    };
+    let has_default = view.graph.of_kind(&Kind::IngressClass).any(is_default);
+    let is_quiet = view.events(idx).next().is_none();
+    if ingress.has_address || !view.exists(idx) || !is_old(view, idx) || !is_quiet || has_default {
+        return;
+    }
+    let mut others = view.graph.of_kind(&Kind::Ingress);
+    let serves_others = others.any(|other| {
+        let other = view.object(other).and_then(|o| o.ingress());
+        other.is_some_and(|i| i.has_address && i.class.is_some())
+    });
+    let (strength, why) = if serves_others {
+        (Strength::Strong, "others, which name one, have")
+    } else {
+        (Strength::Hint, "no controller may take it as its own")
+    };
+    let message = format!(
+        "Ingress `{}` names no IngressClass and has no address; {why}",
+        view.graph.get(idx).name()
+    );
+    let state = view.state_evidence(idx, "has neither a class nor an address".into());
+    let finding = view.finding(FaultId::ServiceIngressClassMissing, idx, idx, strength);
+    out.push(finding.active(true).message(message).with([state]).build());
 }
 
 /// Whether no controller cares for an Ingress, where the classes are not known: after many minutes

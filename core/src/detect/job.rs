@@ -133,7 +133,7 @@ fn errors_that_name(view: &View<'_>, idx: Idx) -> Vec<Evidence> {
 }
 
 /// A `CronJob` that missed two scheduled runs, whose controller reports a missed run, or that is
-/// suspended while other workloads report errors about it.
+/// suspended while other workloads or alerts complain about it.
 pub(super) fn cron_job(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let Some(cron) = view.object(idx).and_then(|o| o.cron_job()) else {
         return;
@@ -162,8 +162,10 @@ pub(super) fn cron_job(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         .zip(last)
         .and_then(|(rule, last)| schedule::missed(rule, last, view.now))
         .filter(|n| *n >= 2);
+    // Whoever suspended it knows; an alert says that its work is missed nevertheless.
     let errors = if suspended {
-        errors_that_name(view, idx)
+        let alerts = view.alerts(idx).map(|a| view.alert_evidence(idx, a));
+        alerts.chain(errors_that_name(view, idx)).collect()
     } else {
         Vec::new()
     };
@@ -172,7 +174,7 @@ pub(super) fn cron_job(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     }
     let why = match events.last() {
         Some(e) => short(&e.message, 160),
-        None if suspended => "it is suspended while other workloads depend on it".to_owned(),
+        None if suspended => "it is suspended while its work is missed".to_owned(),
         None => format!(
             "{} scheduled runs missed since the last Job",
             missed.unwrap_or(0)

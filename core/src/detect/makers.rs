@@ -20,11 +20,13 @@ const LACKS: [FaultId; 3] = [
     FaultId::OperatorConditionFailed,
 ];
 
-/// Reports the fault of a controller as the cause of what its objects lack: where its own log is
-/// about an object in the chain.
-pub(super) fn failing(view: &View<'_>, found: &[Finding], out: &mut Vec<Finding>) {
+/// Reports the fault of a controller, or of a store that an object of the chain refers to, as the
+/// cause of what its objects lack: where its own log is about an object in the chain, or the store
+/// says so.
+pub(super) fn failing<'a>(view: &View<'_>, found: &'a [Finding], out: &mut Vec<Finding>) {
     let named = named(view, found);
-    if named.is_empty() {
+    let stores = stores(view, found);
+    if named.is_empty() && stores.is_empty() {
         return;
     }
     let mut reasons = Vec::new();
@@ -34,8 +36,12 @@ pub(super) fn failing(view: &View<'_>, found: &[Finding], out: &mut Vec<Finding>
         .filter(|f| f.active && LACKS.contains(&f.fault))
     {
         let chain = chain(view, user.on);
-        let reason = chain.iter().find_map(|object| named.get(object));
-        let other = |f: &&&Finding| view.component_id(f.blamed) != view.component_id(user.blamed);
+        let by = |all: &BTreeMap<Idx, &'a Finding>| {
+            let mut reasons = chain.iter().filter_map(|object| all.get(object).copied());
+            reasons.next()
+        };
+        let reason = by(&named).or_else(|| by(&stores));
+        let other = |f: &&Finding| view.component_id(f.blamed) != view.component_id(user.blamed);
         let Some(reason) = reason.filter(other).filter(|_| seen.insert(user.on)) else {
             continue;
         };
@@ -48,10 +54,21 @@ pub(super) fn failing(view: &View<'_>, found: &[Finding], out: &mut Vec<Finding>
                 .chain(&user.evidence)
                 .cloned()
                 .collect(),
-            ..(*reason).clone()
+            ..reason.clone()
         });
     }
     out.extend(reasons);
+}
+
+/// The custom objects that say of themselves why they cannot serve, each with the fault: a store of
+/// secrets that is refused the login.
+fn stores<'a>(view: &View<'_>, found: &'a [Finding]) -> BTreeMap<Idx, &'a Finding> {
+    let says = |f: &&Finding| {
+        let is_custom = matches!(view.graph.get(f.on).kind(), Kind::Other(_));
+        let is_reason = f.strength >= Strength::Fair && f.fault != FaultId::Unknown;
+        is_custom && f.active && is_reason && !LACKS.contains(&f.fault)
+    };
+    found.iter().filter(says).map(|f| (f.on, f)).collect()
 }
 
 /// The objects that the log of a controller is about, each with the fault of the controller that

@@ -109,7 +109,7 @@ fn complaints<'a>(view: &View<'a>) -> Vec<Complaint<'a>> {
 }
 
 /// When a workload was rolled out, if that was shortly before.
-fn rolled_out(view: &View<'_>, owner: Idx, first: Time) -> Option<Time> {
+pub(super) fn rolled_out(view: &View<'_>, owner: Idx, first: Time) -> Option<Time> {
     const KINDS: [Kind; 3] = [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet];
     let is_rolled = KINDS.contains(view.graph.get(owner).kind());
     let at = changed_at(view, owner).filter(|_| is_rolled)?;

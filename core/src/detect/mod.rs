@@ -63,6 +63,7 @@ mod nameless;
 mod names;
 mod network;
 mod network_plugin;
+mod new_client;
 mod node;
 mod node_condition;
 mod node_coverage;
@@ -107,6 +108,7 @@ mod service;
 mod service_ports;
 mod signalled;
 mod stale_protocol;
+mod standing;
 mod start_error;
 mod stateful_set;
 mod storage;
@@ -117,6 +119,7 @@ mod timed_out;
 mod unknown;
 mod verdict;
 mod view;
+mod volume_server;
 mod webhook;
 
 pub use admission::webhooks;
@@ -174,8 +177,11 @@ pub fn inspect(view: &View<'_>, idx: Idx, findings: &mut Findings<'_>) {
         Kind::Ingress => findings.inspect(ingress::ingress, view, idx),
         Kind::PersistentVolumeClaim => {
             findings.inspect(storage::claim, view, idx);
+            findings.inspect(standing::claim, view, idx);
             findings.inspect(condition::object, view, idx);
         }
+        Kind::ResourceQuota => findings.inspect(standing::quota, view, idx),
+        Kind::Endpoints | Kind::EndpointSlice => findings.inspect(standing::endpoints, view, idx),
         Kind::HorizontalPodAutoscaler => findings.inspect(autoscaler::autoscaler, view, idx),
         kind if is_policy(kind) => {
             findings.inspect(network::policy, view, idx);
@@ -254,6 +260,9 @@ pub fn compare<'a>(view: &View<'a>, errors: &[CallError], found: &[Finding]) -> 
     });
     all.compare("node_mounts::unmountable", |out| {
         node_mounts::unmountable(view, found, out);
+    });
+    all.compare("volume_server::silent", |out| {
+        volume_server::silent(view, found, out);
     });
     all.compare("scheme::contradictions", |out| {
         scheme::contradictions(view, errors, out);

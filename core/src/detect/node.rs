@@ -63,10 +63,19 @@ pub(super) fn node(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             view.state_evidence(lease, format!("lease was last renewed {age} s ago"))
         }));
         let (fault, why) = reason_not_ready(view, idx, message);
+        // The row of a table has neither a reason nor a message, and there may be nothing else.
+        let is_bare = message.is_empty() && reason.is_empty() && evidence.len() == 1;
+        let why = if is_bare {
+            "why is in its conditions and in the log of its kubelet"
+        } else {
+            why
+        };
         let message = format!("Node `{name}` is not ready: {why}");
         // An old lease alone may also come from a wrong clock on the node.
         let strength = if is_in_maintenance(view, idx) {
             Strength::Hint
+        } else if is_bare {
+            Strength::Fair
         } else if ready.is_some_and(|c| c.is("True")) {
             Strength::Strong
         } else {

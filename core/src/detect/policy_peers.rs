@@ -171,7 +171,7 @@ pub(super) fn names(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         let mut policies = policies
             .filter_map(|p| view.object(p).and_then(Object::network_policy))
             .filter(|p| p.pod_selector.matches(own.labels()));
-        if policies.any(|p| p.egress.iter().any(admits_dns)) {
+        if policies.any(|p| p.egress.iter().any(|rule| admits_dns(view, rule))) {
             return None;
         }
         Some(view.log_evidence(pod, log))
@@ -191,9 +191,12 @@ pub(super) fn restricts_calls(policy: &NetworkPolicy) -> bool {
         || (policy.policy_types.is_empty() && !policy.egress.is_empty())
 }
 
-/// Whether a rule may let pods call the cluster's DNS: it has the port, and more peers than pods of
-/// its own namespace.
-fn admits_dns(rule: &PolicyRule) -> bool {
+/// The namespaces in which distributions run the cluster's DNS.
+const OF_DNS: [&str; 2] = ["kube-system", "openshift-dns"];
+
+/// Whether a rule may let pods call the cluster's DNS: it has the port, and peers in the namespace of
+/// the DNS, as far as the labels of that are known.
+fn admits_dns(view: &View<'_>, rule: &PolicyRule) -> bool {
     let has_port = rule.ports.is_empty()
         || rule.ports.iter().any(|p| match &p.port {
             Some(PortRef::Name(name)) => &**name == "53" || name.contains("dns"),
@@ -204,7 +207,18 @@ fn admits_dns(rule: &PolicyRule) -> bool {
                     .any(|protocol| p.admits(port, protocol))
             }),
         });
-    let reaches = |peer: &PolicyPeer| peer.ip_block.is_some() || peer.namespace_selector.is_some();
+    let known = OF_DNS.iter().filter_map(|name| {
+        let namespace = view.graph.find_live(Kind::Namespace, "", name)?;
+        Some(view.graph.get(namespace).labels())
+    });
+    let known: Vec<_> = known.filter(|labels| !labels.is_empty()).collect();
+    let reaches = |peer: &PolicyPeer| {
+        let selector = peer.namespace_selector.as_ref();
+        let is_selected = selector.is_some_and(|selector| {
+            known.is_empty() || known.iter().any(|labels| selector.matches(labels))
+        });
+        peer.ip_block.is_some() || is_selected
+    };
     has_port && (rule.to.is_empty() || rule.to.iter().any(reaches))
 }
 

@@ -7,7 +7,6 @@ use super::caller_errors::by_host;
 use super::finding::{Finding, Strength};
 use super::text::{quoted_after, short};
 use super::{FaultId, View};
-use crate::graph::Idx;
 use crate::model::Kind;
 
 /// Faults of a registry or of the way to it, whatever the image.
@@ -29,30 +28,21 @@ pub(super) fn of_failed_pull(message: &str) -> Option<&str> {
     host(quoted_after(message, "failed to pull image ")?)
 }
 
-/// Reports registries that the pods of at least two workloads cannot reach.
+/// Reports registries that the pods of at least two workloads cannot reach, and those that run in
+/// the cluster and have a fault of their own.
 pub(super) fn unreachable(view: &View<'_>, found: &[Finding], out: &mut Vec<Finding>) {
-    let mut by_registry: BTreeMap<(Idx, FaultId), Vec<&Finding>> = BTreeMap::new();
+    let mut by_registry: BTreeMap<(&str, FaultId), Vec<&Finding>> = BTreeMap::new();
     for finding in found {
         if !finding.active || !OF_REGISTRY.contains(&finding.fault) {
             continue;
         }
         let mut events = view.warnings(finding.on);
-        let registry = events
-            .find_map(|e| of_failed_pull(&e.message))
-            .and_then(|host| view.graph.find(Kind::External, "", host));
-        if let Some(registry) = registry {
+        if let Some(registry) = events.find_map(|e| of_failed_pull(&e.message)) {
             let same = by_registry.entry((registry, finding.fault)).or_default();
             same.push(finding);
         }
     }
     for ((registry, fault), findings) in by_registry {
-        let workloads: BTreeSet<_> = findings
-            .iter()
-            .map(|f| view.component_id(f.blamed))
-            .collect();
-        if workloads.len() < 2 {
-            continue;
-        }
         let first = findings[0];
         if let Some(reason) = reason_inside(view, found, registry) {
             let evidence = reason.evidence.iter().chain(&first.evidence);
@@ -64,27 +54,40 @@ pub(super) fn unreachable(view: &View<'_>, found: &[Finding], out: &mut Vec<Find
             });
             continue;
         }
-        let why = first.message.rsplit("pulled: ").next().unwrap_or_default();
-        let message = format!(
-            "{} workloads cannot pull images from registry `{}`: {}",
-            workloads.len(),
-            view.graph.get(registry).name(),
-            short(why, 160)
-        );
-        let evidence = findings.iter().flat_map(|f| f.evidence.iter().cloned());
-        out.push(
-            view.finding(fault, registry, first.on, Strength::Proof)
-                .active(true)
-                .message(message)
-                .with(evidence)
-                .build(),
-        );
+        out.extend(of_several(view, registry, fault, &findings));
     }
 }
 
+/// A registry outside the cluster from which several workloads cannot pull.
+fn of_several(
+    view: &View<'_>,
+    registry: &str,
+    fault: FaultId,
+    findings: &[&Finding],
+) -> Option<Finding> {
+    let idx = view.graph.find(Kind::External, "", registry)?;
+    let workloads: BTreeSet<_> = findings
+        .iter()
+        .map(|f| view.component_id(f.blamed))
+        .collect();
+    if workloads.len() < 2 {
+        return None;
+    }
+    let first = findings.first()?;
+    let why = first.message.rsplit("pulled: ").next().unwrap_or_default();
+    let message = format!(
+        "{} workloads cannot pull images from registry `{registry}`: {}",
+        workloads.len(),
+        short(why, 160)
+    );
+    let evidence = findings.iter().flat_map(|f| f.evidence.iter().cloned());
+    let finding = view.finding(fault, idx, first.on, Strength::Proof);
+    Some(finding.active(true).message(message).with(evidence).build())
+}
+
 /// The fault of a registry that runs in the cluster behind an Ingress of its public name.
-fn reason_inside<'a>(view: &View<'_>, found: &'a [Finding], registry: Idx) -> Option<&'a Finding> {
-    let ingress = by_host(view, view.graph.get(registry).name(), "")?;
+fn reason_inside<'a>(view: &View<'_>, found: &'a [Finding], registry: &str) -> Option<&'a Finding> {
+    let ingress = by_host(view, registry, "")?;
     let namespace = view.graph.get(ingress).namespace();
     let is_meant = |f: &&Finding| {
         let is_there = view.graph.get(f.blamed).namespace() == namespace;

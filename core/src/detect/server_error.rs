@@ -8,7 +8,7 @@ use super::dependency::is_database_port;
 use super::finding::{Finding, Strength};
 use super::service::pods_behind;
 use super::text::{has, short};
-use super::{FaultId, View, etcd, mismatch, piled_up, replica};
+use super::{FaultId, View, etcd, mismatch, new_client, piled_up, replica};
 use crate::episode::LogTemplate;
 use crate::graph::{Idx, Relation, derive};
 use crate::model::time::MINUTE;
@@ -24,6 +24,7 @@ pub(super) enum ServerError {
     VolumeFull,
     DiskFull,
     MemoryFull,
+    Overloaded,
     Denied,
     PlaintextRefused,
     /// An etcd that is no part of the control plane.
@@ -31,13 +32,14 @@ pub(super) enum ServerError {
 }
 
 impl ServerError {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::ConnectionLimit,
         Self::ReadOnly,
         Self::Down,
         Self::VolumeFull,
         Self::DiskFull,
         Self::MemoryFull,
+        Self::Overloaded,
         Self::Denied,
         Self::PlaintextRefused,
         Self::QuotaFull,
@@ -51,6 +53,7 @@ impl ServerError {
             Self::Down => FaultId::DependencyDown,
             Self::VolumeFull | Self::DiskFull => FaultId::StorageVolumeFull,
             Self::MemoryFull => FaultId::PerformanceMemoryPressure,
+            Self::Overloaded => FaultId::DependencySlow,
             Self::Denied => FaultId::ServiceNetworkPolicyBlocks,
             Self::PlaintextRefused => FaultId::ServiceProtocolMismatch,
         }
@@ -65,6 +68,7 @@ impl ServerError {
             Self::VolumeFull => Class::NoSpace,
             Self::DiskFull => Class::ServerDiskFull,
             Self::MemoryFull => Class::ServerMemoryFull,
+            Self::Overloaded => Class::Overloaded,
             Self::Denied => Class::MeshDenied,
             Self::PlaintextRefused => Class::PlaintextRefused,
             Self::QuotaFull => Class::EtcdFull,
@@ -158,6 +162,11 @@ pub(super) fn server_finding(
     if error == ServerError::Down && (has_started(view, blamed, first) || is_own_setting()) {
         return None;
     }
+    if error == ServerError::Down
+        && let Some(finding) = new_client::setting(view, idx, blamed, lines)
+    {
+        return Some(finding);
+    }
     let message = format!(
         "{} reports: {}",
         view.title(blamed),
@@ -216,7 +225,13 @@ fn claim_of(view: &View<'_>, pod: Idx) -> Option<Idx> {
 
 /// The server that a line is about, and how certain that is: the writer itself, or one that it
 /// calls and whose error it repeats.
-fn subject(view: &View<'_>, idx: Idx, owner: Idx, text: &str, class: Class) -> (Idx, Strength) {
+pub(super) fn subject(
+    view: &View<'_>,
+    idx: Idx,
+    owner: Idx,
+    text: &str,
+    class: Class,
+) -> (Idx, Strength) {
     // The access log of the server's own proxy, which names the caller's request.
     if has(text, &["rbac_access_denied_matched_policy"]) {
         return (owner, Strength::Strong);
@@ -250,7 +265,7 @@ fn subject(view: &View<'_>, idx: Idx, owner: Idx, text: &str, class: Class) -> (
     let stores: Vec<&Idx> = called.iter().filter(is_store).filter(fits).collect();
     if let Some(named) = called
         .iter()
-        .find(|s| text.contains(view.graph.get(**s).name()))
+        .find(|s| is_in(text, view.graph.get(**s).name()))
     {
         return (*named, Strength::Strong);
     }
@@ -267,6 +282,14 @@ fn subject(view: &View<'_>, idx: Idx, owner: Idx, text: &str, class: Class) -> (
         _ if called.is_empty() => (owner, Strength::Strong),
         _ => (owner, Strength::Fair),
     }
+}
+
+/// Whether a text has a name elsewhere than in the package of a class, as in `org.name.Error`.
+fn is_in(text: &str, name: &str) -> bool {
+    text.match_indices(name).any(|(at, _)| {
+        let is_part = text[..at].ends_with('.') && text[at + name.len()..].starts_with('.');
+        !is_part
+    })
 }
 
 /// The workload of the pods that a line names as the members that are full or do not serve: whoever

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::finding::{Finding, Strength};
+use super::text::has;
 use super::{FaultId, View, handshake, service_ports};
 use crate::graph::{Component, Idx, Relation, derive};
 use crate::model::Kind;
@@ -83,6 +84,15 @@ fn selector(view: &View<'_>, idx: Idx, service: &Service, out: &mut Vec<Finding>
     if has_template || !view.knows(&Kind::Pod, namespace) || view.has_unseen_pods(idx) {
         return;
     }
+    let mut pods = view.graph.pods(namespace);
+    let leaderless = pods.find_map(|pod| {
+        let role = lost_role(&service.selector, view.graph.get(pod).labels())?;
+        Some(leaderless(view, idx, pod, role))
+    });
+    if let Some(finding) = leaderless {
+        out.push(finding);
+        return;
+    }
     let component = view.component(idx);
     let mut candidates: Vec<Idx> = view
         .graph
@@ -147,6 +157,32 @@ fn selector(view: &View<'_>, idx: Idx, service: &Service, out: &mut Vec<Finding>
     );
 }
 
+/// Words in the label that a member of a database gets when it leads.
+const ROLES: [&str; 5] = ["master", "primary", "leader", "active", "writer"];
+
+/// The only pair of a selector that a pod lacks, if it is one that members set themselves: which of
+/// them leads is no part of their template.
+fn lost_role<'a>(selector: &'a Labels, labels: &Labels) -> Option<(&'a str, &'a str)> {
+    let mut lacking = selector.iter().filter(|(k, v)| labels.get(k) != Some(v));
+    let (key, value) = lacking.next().filter(|_| lacking.next().is_none())?;
+    let is_role = ROLES.contains(&value) || value == "true" && has(key, &ROLES);
+    let has_others = selector.iter().count() > 1;
+    (is_role && has_others).then_some((key, value))
+}
+
+/// A Service that leads to the member that leads, of which there is none.
+fn leaderless(view: &View<'_>, idx: Idx, pod: Idx, (key, value): (&str, &str)) -> Finding {
+    let owner = view.top_owner(pod);
+    let message = format!(
+        "No pod of {} has the label `{key}={value}`, which Service `{}` selects: none of them leads",
+        view.title(owner),
+        view.graph.get(idx).name()
+    );
+    let state = view.state_evidence(idx, format!("selects `{key}={value}`"));
+    let finding = view.finding(FaultId::DependencyDown, owner, idx, Strength::Strong);
+    finding.active(true).message(message).with([state]).build()
+}
+
 /// Whether a Service can be called from outside: who does so is not known.
 fn is_exposed(service: &Service) -> bool {
     let kind = service.service_type.as_deref();
@@ -155,8 +191,8 @@ fn is_exposed(service: &Service) -> bool {
 
 /// Whether a Service is called like the workload of a pod: it was made for it, whoever calls it.
 fn is_namesake(view: &View<'_>, service: Idx, pod: Idx) -> bool {
-    let owner = view.top_owner(pod);
-    view.graph.get(owner).name() == view.graph.get(service).name()
+    // Where no workload is known, its name is in that of its pods.
+    &*view.component(pod).name == view.graph.get(service).name()
 }
 
 /// Whether a Service is meant to lead to a pod, although nobody is known to call it.

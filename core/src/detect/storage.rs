@@ -313,7 +313,7 @@ fn write_errors(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                 || v.config_map.is_none() && v.secret.is_none() && v.projected.is_none()
         })
     });
-    let rules: [(FaultId, &[&str], Strength); 3] = [
+    let rules: [(FaultId, &[&str], Strength); 4] = [
         (
             FaultId::StorageVolumeFull,
             &["no space left on device", "disk quota exceeded"],
@@ -322,6 +322,16 @@ fn write_errors(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         (
             FaultId::StorageReadOnlyFilesystem,
             &["read-only file system", "readonly file system", "erofs"],
+            Strength::Strong,
+        ),
+        (
+            FaultId::StorageMountFailed,
+            &[
+                "stale file handle",
+                "estale",
+                "stale nfs file handle",
+                "transport endpoint is not connected",
+            ],
             Strength::Strong,
         ),
         (

@@ -4,7 +4,7 @@
 use super::Relation;
 use crate::model::address::{self, Address};
 use crate::model::object::report::{Report, Role};
-use crate::model::object::{Container, Object, ObjectBody, PodSpec};
+use crate::model::object::{Container, List, Object, ObjectBody, PodSpec};
 use crate::model::{Alias, Kind, Str};
 
 /// Longest name of an object, in bytes: what is longer refers to nothing.
@@ -82,6 +82,7 @@ fn all_references(object: &Object, out: &mut Vec<(Relation, Alias)>) {
                 to(Relation::Uses, Kind::StorageClass, class);
             }
         }
+        ObjectBody::Volume(volume) => out.extend(volume.server.as_deref().map(served)),
         ObjectBody::VirtualService(routes) => {
             let hosts = routes
                 .destinations
@@ -222,6 +223,17 @@ fn pod_references(spec: &PodSpec, namespace: &Str, out: &mut Vec<(Relation, Alia
     }
 }
 
+/// The server of a volume. The node resolves its name, so that a short one is no Service.
+fn served(host: &str) -> (Relation, Alias) {
+    let alias = called(host, "");
+    let is_in_cluster = !alias.namespace.is_empty();
+    let outside = || Alias::new(Kind::External, "", host);
+    (
+        Relation::Calls,
+        if is_in_cluster { alias } else { outside() },
+    )
+}
+
 /// The addresses in the env values and arguments of a pod, each with the name of its variable
 /// (`args` for arguments).
 pub fn addresses(spec: &PodSpec) -> Vec<(&str, Address<'_>)> {
@@ -231,26 +243,50 @@ pub fn addresses(spec: &PodSpec) -> Vec<(&str, Address<'_>)> {
             if let Some(value) = &env.value {
                 let before = found.len();
                 found.extend(address::in_text(value).map(|a| (&*env.name, a)));
-                if found.len() == before
-                    && address::names_host(&env.name)
-                    && address::is_host(value)
-                {
-                    found.push((
-                        &*env.name,
-                        Address {
-                            host: value,
-                            port: port_beside(container, &env.name),
-                        },
-                    ));
+                if found.len() == before {
+                    let port = port_beside(container, &env.name);
+                    let hosts = bare_hosts(&env.name, value).take(MAX_HOSTS);
+                    found.extend(hosts.map(|host| (&*env.name, Address { host, port })));
                 }
             }
         }
-        for arg in container.args.iter().chain(container.command.iter()) {
-            found.extend(address::in_text(arg).map(|a| ("args", a)));
+        for words in [&container.command, &container.args] {
+            for arg in words {
+                found.extend(address::in_text(arg).map(|a| ("args", a)));
+            }
+            found.extend(after_flags(words).map(|a| ("args", a)));
         }
     }
     found.retain(|(_, a)| !matches!(a.host, "localhost" | "0.0.0.0" | "127.0.0.1"));
     found
+}
+
+/// How many hosts of a list are read.
+const MAX_HOSTS: usize = 16;
+
+/// The hosts in the value of a variable that is called after them, and the full names of Services
+/// in any other.
+fn bare_hosts<'a>(variable: &str, value: &'a str) -> impl Iterator<Item = &'a str> {
+    let is_named = address::names_host(variable);
+    let words = value.split(',').map(str::trim);
+    words.filter(move |word| {
+        let is_full = || word.split('.').skip(1).any(|label| label == "svc");
+        address::is_host(word) && (is_named || is_full())
+    })
+}
+
+/// The flags of clients behind which a host stands, without a port.
+const HOST_FLAGS: [&str; 6] = ["-h", "-H", "--host", "--hostname", "--server", "--endpoint"];
+
+/// The hosts behind the flags of a command line, whether it is in parts or one text of a shell.
+fn after_flags(words: &List<Str>) -> impl Iterator<Item = Address<'_>> {
+    let parts = || words.iter().flat_map(|word| word.split_whitespace());
+    let pairs = parts().zip(parts().skip(1));
+    pairs.filter_map(|(flag, host)| {
+        // A single word may be anything; a number is an option of another kind.
+        let is_name = host.len() > 1 && address::is_host(host);
+        (HOST_FLAGS.contains(&flag) && is_name).then_some(Address { host, port: None })
+    })
 }
 
 /// The port in the variable that belongs to that of a host: `DB_PORT` to `DB_HOST`.
@@ -285,9 +321,25 @@ pub fn called(host: &str, namespace: &str) -> Alias {
         (Some(ns), Some("svc")) => Alias::new(Kind::Service, ns, name),
         // `name.ns` resolves through the search path. Public names such as `example.com` look the
         // same, but namespaces are not named like top-level domains.
+        (Some(service), None) if is_member(name, service) => {
+            Alias::new(Kind::Service, namespace, service)
+        }
         (Some(ns), None) if !is_top_level_domain(ns) => Alias::new(Kind::Service, ns, name),
         _ => Alias::new(Kind::External, "", host),
     }
+}
+
+/// Whether a name is that of a pod of the `StatefulSet` after which its Service is called: `db-0` of
+/// `db`, `db-headless` or `headless-db`.
+fn is_member(pod: &str, service: &str) -> bool {
+    let Some((set, ordinal)) = pod.rsplit_once('-') else {
+        return false;
+    };
+    let is_ordinal = !ordinal.is_empty() && ordinal.bytes().all(|c| c.is_ascii_digit());
+    let rest = service.strip_prefix(set);
+    let is_behind = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+    let before = service.strip_suffix(set);
+    is_ordinal && (is_behind || before.is_some_and(|before| before.ends_with('-')))
 }
 
 fn is_top_level_domain(label: &str) -> bool {
@@ -308,4 +360,83 @@ fn is_top_level_domain(label: &str) -> bool {
             | "local"
             | "internal"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::object::container::EnvVar;
+
+    fn hosts(container: Container) -> Vec<String> {
+        let spec = PodSpec {
+            containers: [container].into_iter().collect(),
+            ..PodSpec::default()
+        };
+        let found = addresses(&spec);
+        found.into_iter().map(|(_, a)| a.to_string()).collect()
+    }
+
+    fn of_variable(name: &str, value: &str) -> Vec<String> {
+        hosts(Container {
+            env: [EnvVar {
+                name: name.into(),
+                value: Some(value.into()),
+                ..EnvVar::default()
+            }]
+            .into_iter()
+            .collect(),
+            ..Container::default()
+        })
+    }
+
+    fn of_command(words: &[&str]) -> Vec<String> {
+        hosts(Container {
+            command: words.iter().copied().map(Str::from).collect(),
+            ..Container::default()
+        })
+    }
+
+    #[test]
+    fn hosts_stand_in_lists_and_behind_flags() {
+        assert_eq!(of_variable("DB_SEEDS", "db-a,db-b"), ["db-a", "db-b"]);
+        assert_eq!(
+            of_variable("ANY", "db.shop.svc.cluster.local"),
+            ["db.shop.svc.cluster.local"]
+        );
+        assert!(of_variable("MODE", "primary").is_empty(), "a word");
+        assert!(of_variable("WORKER_NODES", "3").is_empty(), "a number");
+        assert_eq!(
+            of_command(&["mysql", "-h", "db-0.db", "-e", "SELECT 1"]),
+            ["db-0.db"]
+        );
+        assert_eq!(
+            of_command(&["sh", "-c", "pg_dump --host pg shop > /a"]),
+            ["pg"]
+        );
+        assert!(of_command(&["df", "-h", "/data"]).is_empty(), "a path");
+        assert!(of_command(&["sort", "-h", "1"]).is_empty(), "no name");
+    }
+
+    #[test]
+    fn a_member_of_a_set_is_reached_by_its_service() {
+        let of = |host: &str| called(host, "shop").to_string();
+        assert_eq!(of("db-0.db"), called("db", "shop").to_string());
+        assert_eq!(
+            of("db-0.db-headless"),
+            called("db-headless", "shop").to_string()
+        );
+        assert_eq!(of("db.orders"), called("db.orders.svc", "shop").to_string());
+        assert_eq!(
+            of("web-2.orders"),
+            called("web-2.orders.svc", "shop").to_string()
+        );
+    }
+
+    #[test]
+    fn the_server_of_a_volume_is_outside_unless_it_has_a_full_name() {
+        let kind = |host| served(host).1.kind;
+        assert_eq!(kind("filer"), Kind::External);
+        assert_eq!(kind("10.0.0.4"), Kind::External);
+        assert_eq!(kind("nfs.storage.svc.cluster.local"), Kind::Service);
+    }
 }

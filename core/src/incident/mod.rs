@@ -1,5 +1,6 @@
 //! Symptoms, the incidents that they form, and the state machine of incidents.
 
+mod alone;
 mod group;
 mod life;
 mod reach;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::alone;
 use super::settled::is_between_restarts;
 use crate::detect::{CallError, Finding, Strength, View};
 use crate::episode::LogTemplate;
@@ -105,6 +106,9 @@ pub fn symptoms(view: &View<'_>, findings: &[Finding], call_errors: &[CallError]
     if all.by_key.is_empty() {
         // Nothing else is wrong: what may be usual is better than silence.
         all.add_logs(call_errors, true);
+    }
+    if all.by_key.is_empty() {
+        all.add_alone(findings);
     }
     let mut all: Vec<Symptom> = all.by_key.into_values().collect();
     all.sort_by(|a, b| (a.onset, &a.key).cmp(&(b.onset, &b.key)));
@@ -267,6 +271,21 @@ impl Collected<'_> {
                 let since = view.graph.get(node).known_at();
                 self.add_lack(node, since, Severity::Error, "node is not ready".into());
             }
+        }
+    }
+
+    /// What the state alone shows to be missing, though that may be meant.
+    fn add_alone(&mut self, findings: &[Finding]) {
+        for finding in findings
+            .iter()
+            .filter(|f| f.active && f.fault.counts_alone())
+        {
+            let what = finding.message.clone();
+            self.add_lack(finding.on, finding.since, Severity::Warning, what);
+        }
+        for (resource, what) in alone::states(self.view) {
+            let since = self.view.graph.get(resource).known_at();
+            self.add_lack(resource, since, Severity::Warning, what);
         }
     }
 

@@ -143,9 +143,24 @@ pub fn is_host(host: &str) -> bool {
 
 /// Whether the value of a variable is a host by the variable's name: then a single word is one.
 pub fn names_host(variable: &str) -> bool {
-    ["HOST", "_SERVER", "_ADDR", "_ADDRESS", "_ENDPOINT"]
-        .iter()
-        .any(|end| variable.to_ascii_uppercase().ends_with(end))
+    const ENDS: [&str; 14] = [
+        "HOST",
+        "HOSTS",
+        "_SERVER",
+        "_SERVERS",
+        "_ADDR",
+        "_ADDRESS",
+        "_ADDRESSES",
+        "_ENDPOINT",
+        "_ENDPOINTS",
+        "_BROKER",
+        "_BROKERS",
+        "_SEEDS",
+        "_NODES",
+        "CONTACT_POINTS",
+    ];
+    let variable = variable.to_ascii_uppercase();
+    ENDS.iter().any(|end| variable.ends_with(end))
 }
 
 #[cfg(test)]

@@ -86,7 +86,7 @@ pub(super) fn parse(
         .and_then(Severity::parse)
         .unwrap_or_else(|| log_severity::of(message));
     // An access log has no levels.
-    let severity = if trouble::is_unrouted(message) {
+    let severity = if trouble::is_unrouted(message) || trouble::is_lost_writer(message) {
         severity.max(Severity::Warning)
     } else {
         severity

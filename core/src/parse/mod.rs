@@ -23,6 +23,7 @@ mod shape;
 mod signal;
 mod text;
 mod topology;
+mod volume;
 
 use std::borrow::Cow;
 

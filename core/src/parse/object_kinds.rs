@@ -12,6 +12,7 @@ use super::mask;
 use super::network::{endpoints, ingress, slice};
 use super::object::Wire;
 use super::report;
+use super::volume;
 use super::{Reason, Reject, without_values};
 use crate::model::object::network::{Present, names_protocol};
 use crate::model::object::pod::{PodSpec, PodStatus};
@@ -83,6 +84,7 @@ pub(super) fn read(meta: &Meta, wire: &Wire<'_>) -> Result<ObjectBody, Reject> {
         }
         Kind::PersistentVolume => ObjectBody::Volume(Box::new(Volume {
             spec: spec.read()?,
+            server: volume::server(&spec.read()?),
             phase: status.read::<Phase>()?.phase,
         })),
         Kind::StorageClass => ObjectBody::Class(Box::new(VolumeClass {

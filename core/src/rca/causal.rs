@@ -31,7 +31,8 @@ struct Hypothesis<'a> {
 
 /// Faults that name how something fails, not why: any other finding of the same component explains
 /// them.
-const FAILURE_MODES: [FaultId; 19] = [
+const FAILURE_MODES: [FaultId; 20] = [
+    FaultId::AdmissionWebhookUnavailable,
     FaultId::RuntimeRolloutStuck,
     FaultId::ServiceNameUnresolved,
     FaultId::RuntimeCrashOnStart,
@@ -264,6 +265,8 @@ fn explain_away(case: &Case<'_>, all: &mut [Hypothesis<'_>]) {
                     && (is_mode || rival.is_own_state && signs(case, rival.id))
                     && rival.strength >= h.strength.max(Strength::Strong)
                     && (!FAILURE_MODES.contains(&rival.fault)
+                        || rival.strength == Strength::Proof
+                        || rival.fault == FaultId::DependencyReadOnly && h.fault != rival.fault
                         || rival.is_own_state && !is_own_state)
                     && rival.fault != FaultId::Unknown
                     && case.reach.reaches(h.id, rival.id)

@@ -112,6 +112,8 @@ classes! {
     ServerDiskFull = "server_disk_full", Server,
         "The server accepts no writes because its disk is nearly full.";
     NotServing = "not_serving", Server, "The server is starting, going down or without a leader.";
+    Overloaded = "overloaded", Server, "The server has more work than it can do.";
+    BacklogFull = "backlog_full", Server, "A queue takes no more, as nothing reads it.";
     ServerMemoryFull = "server_memory_full", Server, "The server has used up its memory.";
     AccountLocked = "account_locked", Server,
         "The server has locked the account after wrong passwords.";
@@ -173,9 +175,9 @@ impl fmt::Display for Class {
 
 /// A set of classes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Classes(u64);
+pub struct Classes(u128);
 
-const _: () = assert!(Class::ALL.len() <= u64::BITS as usize);
+const _: () = assert!(Class::ALL.len() <= u128::BITS as usize);
 
 impl Classes {
     /// Adds a class.

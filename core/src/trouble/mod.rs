@@ -105,9 +105,36 @@ pub fn is_unrouted(line: &str) -> bool {
     line.contains(" 503 NC ") || line.contains(" 404 NR ")
 }
 
+/// Whether a line that its writer calls information says that a server behind a proxy takes no more
+/// writes, as `ProxySQL` and `MaxScale` do when it changes.
+pub fn is_lost_writer(line: &str) -> bool {
+    line.contains("but not found as reader") || line.contains("]: lost_master.")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn codes_of_errors_are_whole_words() {
+        let quota = read("ProducerBlockedQuotaExceededException");
+        assert!(!quota.has(Class::NoSpace) && quota.has(Class::BacklogFull));
+        assert!(!read("StorageAccessPolicy was applied").has(Class::PermissionDenied));
+        assert!(!read("BasePipeline started").has(Class::Disconnected));
+        assert!(read("write EPIPE").has(Class::Disconnected));
+        assert!(read("open /a: EACCES: no").has(Class::PermissionDenied));
+    }
+
+    #[test]
+    fn a_proxy_says_as_information_that_a_server_lost_its_role() {
+        assert!(is_lost_writer(
+            "Server 'a:1' found with 'read_only=1', but not found as reader"
+        ));
+        assert!(is_lost_writer(
+            "Server changed state: a[a:1]: lost_master. [Master] -> [Slave]"
+        ));
+        assert!(!is_lost_writer("Server 'a:1' found with 'read_only=0'"));
+    }
 
     #[test]
     fn the_innermost_cause_names_the_trouble() {

@@ -40,11 +40,27 @@ static PRODUCTS: LazyLock<Products> = LazyLock::new(|| {
     Products { all, automaton, of }
 });
 
-/// The product that a message names; the first of the file if it names several.
+/// The product that a message names; the first of the file if it names several. The packages of
+/// classes count only where nothing else is named: a framework of one product may report the error
+/// of another.
 pub fn named(message: &str) -> Option<&'static Product> {
     let products = &*PRODUCTS;
-    let found = products.automaton.as_ref()?.find_overlapping_iter(message);
-    let first = found.map(|m| products.of[m.pattern().as_usize()]).min()?;
+    let automaton = products.automaton.as_ref()?;
+    // The dots on both sides of the word that a match is in.
+    let in_package = |start: usize, end: usize| {
+        let is_word = |c: char| c.is_ascii_alphanumeric();
+        let (before, after) = (&message[..start], &message[end..]);
+        let before = before.trim_end_matches(is_word);
+        before.ends_with('.') && after.trim_start_matches(is_word).starts_with('.')
+    };
+    let found: Vec<(bool, usize)> = automaton
+        .find_overlapping_iter(message)
+        .map(|m| {
+            let product = products.of[m.pattern().as_usize()];
+            (in_package(m.start(), m.end()), product)
+        })
+        .collect();
+    let (_, first) = found.into_iter().min()?;
     products.all.get(first)
 }
 
@@ -69,6 +85,11 @@ mod tests {
             ("at com.mysql.cj.NativeSession.connect", "mysql"),
             ("SQLSTATE 08001: could not open JDBC connection", "sql"),
             ("redis.exceptions.ConnectionError", "redis"),
+            (
+                "org.apache.kafka.connect.errors.ConnectException: ElasticsearchStatusException",
+                "elasticsearch",
+            ),
+            ("org.apache.kafka.common.errors.TimeoutException", "kafka"),
         ] {
             assert_eq!(named(text).unwrap().product, product, "{text}");
         }

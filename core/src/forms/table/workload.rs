@@ -87,11 +87,68 @@ pub(super) fn cron_job(row: &Row<'_>, source: &Source<'_>) -> Option<Value> {
 pub(super) fn autoscaler(row: &Row<'_>, source: &Source<'_>) -> Option<Value> {
     let (kind, name) = row.get("REFERENCE")?.split_once('/')?;
     let mut autoscaler = object(["autoscaling/v2", "HorizontalPodAutoscaler"], row, source)?;
+    let replicas = number(row, "REPLICAS");
+    let metrics = metrics(row.get("TARGETS").unwrap_or_default());
     autoscaler["spec"] = json!({
         "scaleTargetRef": { "kind": kind, "name": name },
         "minReplicas": number(row, "MINPODS"),
         "maxReplicas": number(row, "MAXPODS")?,
+        "metrics": metrics.iter().map(wanted).collect::<Vec<_>>(),
     });
-    autoscaler["status"] = json!({ "currentReplicas": number(row, "REPLICAS") });
+    autoscaler["status"] = json!({
+        "currentReplicas": replicas,
+        "currentMetrics": metrics.iter().map(current).collect::<Vec<_>>(),
+    });
+    // An autoscaler of a workload that is scaled to zero does nothing, and asks for no metrics.
+    let lacks = |metric: &Metric<'_>| metric.current == UNKNOWN;
+    if replicas != Some(0) && !metrics.is_empty() && metrics.iter().all(lacks) {
+        autoscaler["status"]["conditions"] = json!([{
+            "type": "ScalingActive",
+            "status": "False",
+            "message": "the current value of its metrics is unknown",
+            "lastTransitionTime": autoscaler["metadata"]["creationTimestamp"],
+        }]);
+    }
     Some(autoscaler)
+}
+
+/// What `kubectl` writes for a metric without a current value.
+const UNKNOWN: &str = "<unknown>";
+
+/// A metric of an autoscaler, with its value now and the one that is wanted.
+struct Metric<'a> {
+    name: &'a str,
+    current: &'a str,
+    target: &'a str,
+}
+
+/// The metrics of a cell such as `cpu: 90%/70%, memory: <unknown>/80%`; before Kubernetes 1.31
+/// without names.
+fn metrics(cell: &str) -> Vec<Metric<'_>> {
+    let parts = cell.split(" + ").next().unwrap_or_default().split(", ");
+    let metric = |part| {
+        let part: &str = part;
+        let (name, values) = part.split_once(": ").unwrap_or(("cpu", part));
+        let (current, target) = values.split_once('/')?;
+        Some(Metric {
+            name,
+            current,
+            target,
+        })
+    };
+    parts.filter_map(metric).collect()
+}
+
+fn wanted(metric: &Metric<'_>) -> Value {
+    of_metric(metric.name, "target", metric.target)
+}
+
+fn current(metric: &Metric<'_>) -> Value {
+    of_metric(metric.name, "current", metric.current)
+}
+
+/// A value of a metric; only shares in percent have a load.
+fn of_metric(name: &str, field: &str, text: &str) -> Value {
+    let share = text.strip_suffix('%').and_then(|n| n.parse::<u32>().ok());
+    json!({ "resource": { "name": name, field: { "averageUtilization": share } } })
 }

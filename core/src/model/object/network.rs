@@ -28,6 +28,16 @@ pub struct Service {
     pub has_address: Option<bool>,
 }
 
+impl Service {
+    /// Whether a Service may select pods: it has a selector, or a table left that out, which also
+    /// leaves out the target ports.
+    pub fn may_select(&self) -> bool {
+        let is_unknown = || self.ports.iter().all(|p| p.target_port.is_none());
+        self.service_type.as_deref() != Some("ExternalName")
+            && (!self.selector.is_empty() || is_unknown())
+    }
+}
+
 /// Whether an annotation of a Service lists the ports that speak a protocol: of Contour, of Google's
 /// Ingress, and of the load balancers of AWS and `DigitalOcean`.
 pub fn names_protocol(annotation: &str) -> bool {

@@ -31,6 +31,8 @@ pub struct ClaimSpec {
 #[derive(borsh::BorshSerialize, borsh::BorshDeserialize, Clone, Debug, Default)]
 pub struct Volume {
     pub spec: VolumeSpec,
+    /// The host that serves a volume of the network.
+    pub server: Option<Str>,
     pub phase: Option<Str>,
 }
 
