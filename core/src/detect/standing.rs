@@ -5,8 +5,8 @@ use super::admission::fault_of_resource;
 use super::finding::{Finding, Strength};
 use super::{FaultId, View};
 use crate::graph::{Idx, Relation};
-use crate::model::Kind;
 use crate::model::time::MINUTE;
+use crate::model::{Command, Kind};
 
 /// How long a controller may take, in microseconds.
 const PATIENCE: i64 = 10 * MINUTE;
@@ -127,7 +127,8 @@ pub(super) fn endpoints(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let finding = view.finding(fault, blamed, blamed, strength).active(true);
     let finding = finding.message(message).with([state]).with(pod);
     let name = &endpoints.service;
-    let fix = format!("kubectl -n {namespace} describe service {name}");
+    let template = "kubectl -n <namespace> describe service <name>";
+    let fix = Command::of(template).fill([("namespace", namespace), ("name", name)]);
     out.push(finding.fix(fix).build());
 }
 

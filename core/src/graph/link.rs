@@ -60,7 +60,7 @@ impl Graph {
     fn has_room_for_edges(&self) -> bool {
         let max = self.max_slots;
         let max = max.map(|slots| slots.saturating_mul(EDGES_PER_SLOT));
-        !max.is_some_and(|max| self.edges >= max)
+        self.edges < max.unwrap_or(usize::MAX)
     }
 
     /// Whether an edge is valid. The shorter list is searched: a Service may have thousands of pods,

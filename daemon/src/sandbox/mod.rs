@@ -171,12 +171,13 @@ impl Sandbox for Processes {
             place.wanted().await;
         };
         let started = Instant::now();
-        let ready = match self.pool.ready(&graph) {
-            Some(ready) => ready,
-            None => tokio::select! {
+        let ready = if let Some(ready) = self.pool.ready(&graph) {
+            ready
+        } else {
+            tokio::select! {
                 opened = self.opened(&graph) => opened?,
                 () = wanted_after(OPENING_TURN) => return Err(gave_way(OPENING_TURN)),
-            },
+            }
         };
         // The engine may close the database while the query runs.
         drop(graph);

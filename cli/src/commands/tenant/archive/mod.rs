@@ -115,7 +115,10 @@ impl Archive {
         let path = self.path(name);
         let file = BufWriter::new(private::create(&path).map_err(at(&path))?);
         let writer = match &self.key {
-            Some(key) => Writer::Encrypted(Encrypting::new(file, key, name).map_err(at(&path))?),
+            Some(key) => {
+                let file = Encrypting::new(file, key, name).map_err(at(&path))?;
+                Writer::Encrypted(Box::new(file))
+            }
             None => Writer::Plain(file),
         };
         Ok(Sink { path, writer })
@@ -207,7 +210,7 @@ struct Sink {
 
 enum Writer {
     Plain(BufWriter<File>),
-    Encrypted(Encrypting<BufWriter<File>>),
+    Encrypted(Box<Encrypting<BufWriter<File>>>),
 }
 
 impl Sink {

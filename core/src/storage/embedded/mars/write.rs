@@ -256,16 +256,15 @@ impl Writer<'_> {
         label: &'static str,
     ) -> Done<&mut HashMap<NodeId, Between>> {
         let is_it = |o: &Outgoing| o.from == from && o.label == label;
-        let known = match self.outgoing.take().filter(is_it) {
-            Some(known) => known,
-            None => {
-                let mut to: HashMap<_, Between> = HashMap::new();
-                let (tx, label_of) = (Txn::Write(self.tx), Some(label));
-                for near in Database::neighbors_in_txn(tx, from, Direction::Out, label_of)? {
-                    to.entry(near.other).or_default().unread.push(near.edge_id);
-                }
-                Outgoing { from, label, to }
+        let known = if let Some(known) = self.outgoing.take().filter(is_it) {
+            known
+        } else {
+            let mut to: HashMap<_, Between> = HashMap::new();
+            let (tx, label_of) = (Txn::Write(self.tx), Some(label));
+            for near in Database::neighbors_in_txn(tx, from, Direction::Out, label_of)? {
+                to.entry(near.other).or_default().unread.push(near.edge_id);
             }
+            Outgoing { from, label, to }
         };
         Ok(&mut self.outgoing.insert(known).to)
     }
