@@ -256,7 +256,7 @@ async fn selectors_that_change_to_and_fro_fill_no_memory() {
     };
     send((0..250).map(service).collect()).await;
     let version = |second: usize| {
-        let app = if second % 2 == 0 { "a" } else { "b" };
+        let app = ["a", "b"][second % 2];
         json!({"at": at(second), "cluster": "c", "kind": "Service", "namespace": "n", "name": "s0",
             "uid": "s0", "generation": second, "spec": {"selector": {"app": app}}})
     };

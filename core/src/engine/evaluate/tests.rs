@@ -112,7 +112,7 @@ fn needs_a_key(others: &[&str]) -> Evaluation {
         "spec":{"containers":[{"name":"c","env":[{"name":"TOKEN","valueFrom":{"secretKeyRef":
         {"name":"tokens","key":"web"}}}]}]},
         "status":{"phase":"Running","containerStatuses":[{"name":"c","ready":false,
-        "restartCount":9,"state":{"waiting":{"reason":"CrashLoopBackOff"}}}]}}"#;
+        "restartCount":0,"state":{"waiting":{"reason":"CreateContainerConfigError"}}}]}}"#;
     apply(&mut state, pod);
     evaluate(&mut state, &|_| Pace::Continue).unwrap()
 }
@@ -125,8 +125,8 @@ fn without_the_right_to_list_secrets_an_answer_says_so() {
         let missing = evaluation.missing_evidence;
         let found = missing.iter().any(|m| m.what == "state of Secrets");
         let key = evaluation.ranked.iter().any(|r| {
-            let text = format!("{:?}", r.causal);
-            text.contains("ConfigKeyMissing") || text.contains("SecretMissing")
+            let mut causes = r.causal.iter();
+            causes.any(|cause| cause.fault_type == "config.key_missing")
         });
         (found, key)
     };
