@@ -69,6 +69,7 @@ pub struct Admission {
 
 impl Admission {
     /// So many connections of one address, and so many in all.
+    #[cfg(feature = "server")]
     pub fn new(per_address: usize, total: usize) -> Self {
         Self::keeping(per_address, total, &[])
     }
