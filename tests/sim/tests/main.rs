@@ -112,11 +112,12 @@ fn no_seed_violates_an_invariant() {
     let per_minute = count as f64 * 60.0 / took.as_secs_f64();
     println!("{count} seeds, {per_minute:.0} per minute");
     assert!(failed.is_empty(), "{}", described(&failed));
-    // Those of CI: a few say little of how fast all are. What else runs on the machine does not count.
+    // A few say little of how fast all are, and machines of CI differ: a soak asserts it.
     let used = (processor_time() - before) / processors().len() as f64;
     let per_minute = count as f64 * 60.0 / used;
     println!("{per_minute:.0} per minute of all processors");
-    let is_fast = count < SEEDS || per_minute >= SEEDS_PER_MINUTE;
+    let is_asserted = setting("KGRCA_SOAK") == Some(1) && count >= SEEDS;
+    let is_fast = !is_asserted || per_minute >= SEEDS_PER_MINUTE;
     assert!(is_fast, "{per_minute:.0} seeds per minute");
 }
 
