@@ -1,5 +1,7 @@
 //! What changed since the last commit, as rows of the graph store.
 
+use std::collections::HashMap;
+
 use super::inspect::HealthChange;
 use super::{ClusterState, EdgeRow, EpisodeRow, ResourceRow};
 use crate::change::ObjectChange;
@@ -7,7 +9,7 @@ use crate::detect::{Resolved, View};
 use crate::episode::Happened;
 use crate::graph::{EdgeChange, Graph, Idx};
 use crate::incident::Symptom;
-use crate::model::Severity;
+use crate::model::{Severity, Str};
 use crate::rca;
 
 /// Maximum length of a symptom's text, in characters.
@@ -74,6 +76,7 @@ impl ClusterState {
         };
         let resolved = Resolved::default();
         let view = View::new(&self.graph, &resolved, self.watermark);
+        let mut ids = HashMap::new();
         let is_there = |idx: &Idx| !self.graph.is_free(*idx);
         let mut episodes: Vec<EpisodeRow> = happened
             .into_iter()
@@ -103,7 +106,7 @@ impl ClusterState {
                 .edges
                 .iter()
                 .filter(|e| is_there(&e.from) && is_there(&e.to))
-                .map(|e| rows.edge(e))
+                .map(|e| rows.edge(e, &mut ids))
                 .collect(),
             episodes,
         };
@@ -143,11 +146,17 @@ impl Rows<'_> {
         }
     }
 
-    fn edge(&self, change: &EdgeChange) -> EdgeRow {
+    /// The row of an edge. The ids of resources are made once.
+    fn edge(&self, change: &EdgeChange, ids: &mut HashMap<Idx, Str>) -> EdgeRow {
+        let mut id = |idx: Idx| {
+            ids.entry(idx)
+                .or_insert_with(|| self.id(idx).into())
+                .clone()
+        };
         EdgeRow {
-            from: self.id(change.from),
+            from: id(change.from),
             relation: change.relation,
-            to: self.id(change.to),
+            to: id(change.to),
             valid_from: change.since,
             valid_to: change.until,
         }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::graph::{self, Relation};
-use crate::model::{Severity, Time};
+use crate::model::{Severity, Str, Time};
 use crate::rca::ResourceRef;
 
 /// A resource in the graph store.
@@ -66,12 +66,12 @@ impl ResourceRow {
 /// An edge with the time in which it was valid.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct EdgeRow {
-    /// Id of the source resource.
-    pub from: String,
+    /// Id of the source resource. A resource's edges share its text: it may have thousands.
+    pub from: Str,
     /// Type of the edge.
     pub relation: Relation,
     /// Id of the target resource.
-    pub to: String,
+    pub to: Str,
     /// Start of its validity.
     pub valid_from: Time,
     /// End of its validity; `None` while it lasts.

@@ -20,9 +20,9 @@ pub(super) fn links_may_differ(old: &Object, new: &Object) -> bool {
     }
 }
 
-/// How many edges a cluster may have per slot. Objects have about ten; selectors that all select the
-/// same pods would have millions.
-const EDGES_PER_SLOT: usize = 10;
+/// How many edges a cluster may have per slot. A plan has four slots for each object, which has
+/// about ten edges; selectors that all select the same pods would have millions.
+const EDGES_PER_SLOT: usize = 6;
 impl Graph {
     /// Adds an edge unless it is valid already; `stated` tells edges of topology records from
     /// derived ones. What selectors select is left out where the cluster has too many edges.

@@ -81,20 +81,26 @@ impl GraphBatch {
         !self.full_resync && self.changes.is_empty() && self.incidents.is_empty()
     }
 
-    /// Two parts to write one after the other; `None` for a batch with one row or none.
-    pub fn halves(mut self) -> Option<[Self; 2]> {
-        let changes = &mut self.changes;
-        let rows = changes.renamed.len()
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        let changes = &self.changes;
+        changes.renamed.len()
             + changes.resources.len()
             + changes.edges.len()
             + changes.episodes.len()
-            + self.incidents.len();
-        if rows < 2 {
-            return None;
-        }
-        let mut left = rows / 2;
-        // In the order in which they are written: later rows may need earlier ones.
-        let first = Self {
+            + self.incidents.len()
+    }
+
+    /// Two parts to write one after the other; `None` for a batch with one row or none.
+    pub fn halves(mut self) -> Option<[Self; 2]> {
+        let half = self.rows() / 2;
+        (half > 0).then(|| [self.split_off(half), self])
+    }
+
+    /// Takes the first rows. They are written before the others, which may need them.
+    pub fn split_off(&mut self, mut left: usize) -> Self {
+        let changes = &mut self.changes;
+        Self {
             changes: Changes {
                 renamed: split(&mut changes.renamed, &mut left),
                 resources: split(&mut changes.resources, &mut left),
@@ -102,9 +108,8 @@ impl GraphBatch {
                 episodes: split(&mut changes.episodes, &mut left),
             },
             incidents: split(&mut self.incidents, &mut left),
-            ..self
-        };
-        Some([first, self])
+            ..*self
+        }
     }
 }
 

@@ -118,9 +118,9 @@ fn edges(from: &str, leaving: Vec<Edge>) -> Vec<EdgeRow> {
         let relation = Relation::parse(&e.relation)?;
         let (valid_from, valid_to) = (Time(e.valid_from), e.valid_to.map(Time));
         Some(EdgeRow {
-            from: from.to_owned(),
+            from: from.into(),
             relation,
-            to: e.to,
+            to: e.to.into(),
             valid_from,
             valid_to,
         })

@@ -52,8 +52,8 @@ pub(super) fn resource_props(r: &ResourceRow) -> BoltMap {
 
 pub(super) fn edge(e: &EdgeRow) -> BoltMap {
     map([
-        ("from", e.from.as_str().into()),
-        ("to", e.to.as_str().into()),
+        ("from", (*e.from).into()),
+        ("to", (*e.to).into()),
         ("since", e.valid_from.0.into()),
         ("until", time(e.valid_to)),
     ])
@@ -187,9 +187,9 @@ impl NearRow {
     /// The edge; `None` when it is not part of the topology.
     pub fn edge(&self) -> Option<EdgeRow> {
         Some(EdgeRow {
-            from: self.from.clone(),
+            from: self.from.as_str().into(),
             relation: Relation::parse(&self.relation)?,
-            to: self.to.clone(),
+            to: self.to.as_str().into(),
             valid_from: Time(self.valid_from),
             valid_to: self.valid_to.map(Time),
         })

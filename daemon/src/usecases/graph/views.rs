@@ -32,9 +32,9 @@ pub fn topology(graph: Subgraph) -> Topology {
         .collect();
     let edge = |e: EdgeRow| {
         Some(EdgeView {
-            from: by_id.get(&e.from)?.clone(),
+            from: by_id.get(&*e.from)?.clone(),
             relation: e.relation.to_string(),
-            to: by_id.get(&e.to)?.clone(),
+            to: by_id.get(&*e.to)?.clone(),
             valid_from: e.valid_from,
             valid_to: e.valid_to,
         })

@@ -33,6 +33,8 @@ const OPEN: usize = 32;
 /// After how many rows a database is reopened: the store keeps every page that it touched, up to
 /// a gigabyte, and has no setting for it.
 const ROWS: usize = 30_000;
+/// Most rows in a transaction: it keeps what it touched in memory until it is committed.
+const PART: usize = 20_000;
 
 /// The graphs of all tenants below one folder.
 pub struct MarsGraph(Arc<Shared>);
@@ -284,17 +286,20 @@ impl GraphStore for MarsGraph {
             .unwrap_or_default())
     }
 
-    async fn write(&self, tenant: &TenantId, batch: GraphBatch) -> Result<()> {
+    async fn write(&self, tenant: &TenantId, mut batch: GraphBatch) -> Result<()> {
         if batch.is_empty() {
             return Ok(());
         }
-        let rows = batch.changes.resources.len()
-            + batch.changes.edges.len()
-            + batch.changes.episodes.len();
-        self.with(tenant, true, move |db| write::batch(db, &batch))
-            .await?;
-        self.0.wrote(tenant, rows);
-        Ok(())
+        loop {
+            let part = batch.split_off(PART);
+            let (rows, is_last) = (part.rows(), batch.rows() == 0);
+            self.with(tenant, true, move |db| write::part(db, &part, is_last))
+                .await?;
+            self.0.wrote(tenant, rows);
+            if is_last {
+                return Ok(());
+            }
+        }
     }
 
     async fn resources(&self, tenant: &TenantId, uid: &str) -> Result<Vec<ResourceRow>> {
@@ -413,5 +418,50 @@ impl GraphStore for MarsGraph {
         }
         self.0.sandbox.forget(tenant);
         damage::remove(&self.0.path(tenant))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::incident::State;
+    use crate::model::Severity;
+    use crate::storage::IncidentNode;
+
+    fn batch(incidents: usize) -> GraphBatch {
+        let incident = |n| IncidentNode {
+            id: format!("inc-{n}"),
+            cluster: "prod".into(),
+            state: State::Open,
+            severity: Severity::Error,
+            started: Time(1),
+            ended: None,
+            symptoms: Vec::new(),
+            causes: None,
+            at: Time(2),
+        };
+        GraphBatch {
+            full_resync: true,
+            incidents: (0..incidents).map(incident).collect(),
+            ..GraphBatch::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_large_batch_is_written_in_parts_and_the_partition_is_known_after_the_last() {
+        let folder = tempfile::tempdir().unwrap();
+        let graph = MarsGraph::open(folder.path());
+        let tenant = TenantId::parse("client-a-abc123").unwrap();
+        // What a crash after the first part leaves.
+        let mut rest = batch(PART + 2);
+        let first = rest.split_off(PART);
+        assert_eq!((first.rows(), rest.rows()), (PART, 2));
+        let written = graph.with(&tenant, true, move |db| write::part(db, &first, false));
+        written.await.unwrap();
+        assert!(!graph.knows(&tenant, 0).await.unwrap());
+        graph.write(&tenant, batch(PART + 2)).await.unwrap();
+        assert!(graph.knows(&tenant, 0).await.unwrap());
+        let incidents = graph.counts(&tenant).await.unwrap().incidents;
+        assert_eq!(incidents as usize, PART + 2);
     }
 }

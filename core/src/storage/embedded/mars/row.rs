@@ -171,9 +171,9 @@ pub(super) fn episode(node: &Node) -> EpisodeRow {
 /// A topology edge between two resources of these ids; `None` for edges of other types.
 pub(super) fn edge(edge: &Edge, from: &str, to: &str) -> Option<EdgeRow> {
     Some(EdgeRow {
-        from: from.to_owned(),
+        from: from.into(),
         relation: Relation::parse(&edge.label)?,
-        to: to.to_owned(),
+        to: to.into(),
         valid_from: get_time(&edge.props, "valid_from")?,
         valid_to: get_time(&edge.props, "valid_to"),
     })

@@ -14,15 +14,17 @@ use crate::model::Time;
 use crate::storage::graph::{CauseRow, GraphBatch, IncidentNode, is_label};
 use crate::storage::{Error, ErrorKind, Result};
 
-/// Writes a batch under its epoch.
-pub(super) fn batch(db: &Database, batch: &GraphBatch) -> Result<()> {
+/// Writes a batch, or the `last` or another part of one, under its epoch. A graph that gets
+/// everything once knows the partition from the last part on: after a crash before that it gets
+/// everything again.
+pub(super) fn part(db: &Database, batch: &GraphBatch, is_last: bool) -> Result<()> {
     let tx = db.begin_write().map_err(|e| failed(&e))?;
     let mut writer = Writer {
         tx: &tx,
         ids: HashMap::new(),
         outgoing: None,
     };
-    if let Err(e) = writer.fence(batch) {
+    if let Err(e) = writer.fence(batch, is_last) {
         return Err(abort(tx, e));
     }
     match writer.all(batch) {
@@ -95,7 +97,7 @@ type Done<T = ()> = std::result::Result<T, GraphError>;
 
 impl Writer<'_> {
     /// Refuses writers whose lease has passed to another daemon.
-    fn fence(&mut self, batch: &GraphBatch) -> Result<()> {
+    fn fence(&mut self, batch: &GraphBatch, is_last: bool) -> Result<()> {
         let partition = PropertyValue::Int(i64::from(batch.partition));
         let epoch = PropertyValue::Int(batch.epoch);
         let known = Database::lookup_by_index_in_txn(
@@ -112,6 +114,9 @@ impl Writer<'_> {
                     batch.partition
                 );
                 return Err(Error::new(ErrorKind::Corrupt, message));
+            }
+            if !is_last {
+                return Ok(());
             }
             let props = Props::from([
                 ("partition".to_owned(), partition),
