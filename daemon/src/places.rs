@@ -92,6 +92,15 @@ impl<K: Key> Places<K> {
     /// # Errors
     /// `Key` at once when the key has or waits for as many as it may; `All` after the wait.
     pub async fn take(&self, key: K, longest: Duration) -> Result<Place<K>, Exhausted> {
+        let place = timeout(longest, self.wait(key)).await;
+        place.unwrap_or(Err(Exhausted::All))
+    }
+
+    /// Waits for a place.
+    ///
+    /// # Errors
+    /// `Key` at once when the key has or waits for as many as it may.
+    pub async fn wait(&self, key: K) -> Result<Place<K>, Exhausted> {
         let (sender, receiver) = oneshot::channel();
         let _in_line = InLine(&self.0);
         Inner::change(&self.0, |state, limits| {
@@ -102,10 +111,8 @@ impl<K: Key> Places<K> {
             state.waiting.push(Waiting { key, place: sender });
             Ok(())
         })?;
-        match timeout(longest, receiver).await {
-            Ok(Ok(place)) => Ok(place),
-            _ => Err(Exhausted::All),
-        }
+        // The other end is dropped only after it sent a place.
+        receiver.await.map_err(|_| Exhausted::All)
     }
 }
 

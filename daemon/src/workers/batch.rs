@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kgrca_core::storage::{Commit, Entry, Error, ErrorKind, GraphBatch, Offset};
+use kgrca_core::tenancy::TenantId;
 
-use super::apply::{Outcome, Stopped, apply};
+use super::apply::{Stopped, apply};
+use super::evaluate::Signals;
+use super::outcome::Outcome;
 use super::records::Batch;
 use super::worker::Worker;
 use crate::clock::{instant, now, since};
 use crate::environment::blocking;
+use crate::places::Place;
 use crate::telemetry;
 
 /// The right to commit, and what to write under it.
@@ -20,16 +24,17 @@ pub(super) struct Lease {
     pub full_resync: bool,
 }
 
-/// Applies a batch and commits it. Returns the new positions of its streams.
+/// Applies a batch in the place in which it was read, and commits it. Returns the new positions of its streams.
 pub(super) async fn commit_batch(
     worker: &Worker,
     lease: Lease,
     batch: Arc<Batch>,
+    place: Place<TenantId>,
 ) -> Result<Vec<Offset>, Error> {
     let started = instant();
     let offsets = batch.positions.clone();
     let (count, lost) = (batch.len(), batch.lost.clone());
-    let mut outcome = apply_off_thread(worker, batch).await?;
+    let mut outcome = apply_off_thread(worker, batch, place).await?;
     append_misplaced(worker, std::mem::take(&mut outcome.misplaced)).await?;
     let numbers = reserve_numbers(worker, &outcome).await?;
     let by_topic = std::mem::take(&mut outcome.by_topic);
@@ -60,13 +65,24 @@ pub(super) async fn commit_batch(
     Ok(offsets)
 }
 
-/// Applying is work for the processor: it would hold up everything else on an async thread.
-pub(super) async fn apply_off_thread(worker: &Worker, batch: Arc<Batch>) -> Result<Outcome, Error> {
+/// Applying is work for the processor: it would hold up everything else on an async thread. The
+/// place is given back after it: a store that is slow for one tenant holds up no other.
+pub(super) async fn apply_off_thread(
+    worker: &Worker,
+    batch: Arc<Batch>,
+    place: Place<TenantId>,
+) -> Result<Outcome, Error> {
     let mut live = Arc::clone(&worker.live).write_owned().await;
     let partition = worker.partition.clone();
     let stop = worker.stop.clone();
-    let is_stopping = move || *stop.borrow();
-    let applied = blocking(move || apply(&mut live, &partition, &batch, &is_stopping)).await;
+    let applied = blocking(move || {
+        let signals = Signals {
+            is_stopping: &|| *stop.borrow(),
+            gives_way: &|| place.gives_way(),
+        };
+        apply(&mut live, &partition, &batch, signals)
+    })
+    .await;
     let applied = applied.map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
     applied.map_err(|Stopped| stopped())
 }

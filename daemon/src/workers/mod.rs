@@ -4,11 +4,14 @@
 mod apply;
 mod batch;
 mod batch_size;
+mod evaluate;
 mod evaluations;
 mod history;
 mod membership;
 mod misplaced;
+mod outcome;
 mod partition;
+mod place;
 mod reading;
 mod rebuild;
 mod records;
@@ -35,6 +38,7 @@ use kgrca_core::storage::{Stored, partition_of};
 use kgrca_core::tenancy::TenantId;
 use tokio::sync::{Notify, RwLock, watch};
 
+use crate::places::Places;
 use crate::storage::Stores;
 use batch_size::BatchSize;
 use evaluations::Evaluations;
@@ -196,6 +200,7 @@ pub struct Fleet {
     partitions: Mutex<HashMap<TenantId, u32>>,
     loaded: Mutex<BTreeMap<PartitionId, Arc<Loaded>>>,
     commits: Arc<Commits>,
+    places: Places<TenantId>,
     writers: writing::Writers,
 }
 
@@ -218,6 +223,7 @@ impl Fleet {
             partitions: Mutex::default(),
             loaded: Mutex::default(),
             commits: Arc::default(),
+            places: place::places(),
             writers: writing::Writers::default(),
         }
     }
@@ -324,6 +330,7 @@ impl Fleet {
             live: Arc::clone(&loaded.live),
             wake: Arc::clone(&loaded.wake),
             commits: Arc::clone(&self.commits),
+            places: self.places.clone(),
             stop: stopped,
         };
         tokio::spawn(async move {

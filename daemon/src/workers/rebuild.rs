@@ -175,13 +175,13 @@ async fn replay_all(
             None => log.since(tenant, stream, bound).await?,
         };
         while from < end {
+            let place = worker.place(&mut renewed).await?;
             let tail = log
                 .tail(tenant, stream, from, MAX_CHUNK.min((end - from) as usize))
                 .await?;
             if tail.next == from {
                 break;
             }
-            worker.keep_lease(&mut renewed).await?;
             from = tail.next;
             let part = Part {
                 partition: worker.partition.clone(),
@@ -196,6 +196,7 @@ async fn replay_all(
             let applied = blocking(move || {
                 let is_stopping = || *stop.borrow();
                 let records = part.replay(&mut clusters, &skipped, &reading, &is_stopping);
+                drop(place);
                 (clusters, records)
             });
             let applied = applied.await;

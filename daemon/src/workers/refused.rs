@@ -69,8 +69,9 @@ pub(super) async fn commit_in_parts(
 
 /// Commits a part of a batch. Returns the error when a store refuses it; nothing is changed then.
 async fn attempt(worker: &Worker, lease: Lease, part: Batch) -> Result<Option<Error>, Error> {
+    let place = worker.place(&mut instant()).await?;
     worker.live.write().await.begin();
-    match commit_batch(worker, lease, Arc::new(part)).await {
+    match commit_batch(worker, lease, Arc::new(part), place).await {
         Ok(_) => {
             worker.live.write().await.keep();
             Ok(None)
@@ -119,12 +120,13 @@ async fn write_pending(worker: &Worker, mut lease: Lease) -> Result<(), Error> {
 /// Writes the changes of a cluster to the graph without the rows that it refuses. Returns how many
 /// were left out. What belongs to the metadata is written with the next change.
 async fn write_changes(worker: &Worker, lease: Lease, cluster: &Str) -> Result<usize, Error> {
+    let place = worker.place(&mut instant()).await?;
     worker.live.write().await.begin();
     let batch = Batch {
         work: Work::WritePending(vec![cluster.clone()]),
         ..Batch::default()
     };
-    let outcome = apply_off_thread(worker, Arc::new(batch)).await?;
+    let outcome = apply_off_thread(worker, Arc::new(batch), place).await?;
     worker.live.write().await.keep_unreported();
     let all = GraphBatch {
         partition: worker.partition.number,

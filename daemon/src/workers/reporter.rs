@@ -12,8 +12,8 @@ use kgrca_core::model::time::MINUTE;
 use kgrca_core::rca::{self, Answer, EngineInfo, Scorer, Seen};
 use kgrca_core::storage::{AnswerRow, PendingIncidentRow};
 
-use super::apply::Outcome;
 use super::history::PendingIncidentNode;
+use super::outcome::Outcome;
 use crate::telemetry;
 
 /// How often the symptoms of an incident that does not change otherwise are written to the graph.

@@ -10,6 +10,7 @@ use kgrca_core::model::time::{MINUTE, SECOND};
 use kgrca_core::model::{Body, Record, Str, Time, Topic};
 use kgrca_core::storage::seal::{Keyring, Sealer};
 use kgrca_core::storage::{Entry, Error, ErrorKind, Offset, READ_BYTES, StreamId};
+use kgrca_core::tenancy::TenantId;
 use tokio::sync::{Notify, RwLock, watch};
 
 use super::batch::{Lease, commit_batch};
@@ -21,6 +22,7 @@ use super::snapshot::Snapshots;
 use super::{Commits, Live, rebuild};
 use crate::clock::{instant, now, since, sleep};
 use crate::environment::blocking;
+use crate::places::{Place, Places};
 use crate::storage::Stores;
 use crate::telemetry;
 
@@ -31,7 +33,7 @@ const SNAPSHOT_RECORDS: usize = 100_000;
 const SNAPSHOT_PAUSE: Duration = Duration::from_secs(10);
 /// How long a lease is valid without renewal, in microseconds, and how often it is renewed.
 const LEASE: i64 = 15 * SECOND;
-const RENEW_EVERY: Duration = Duration::from_secs(5);
+pub(super) const RENEW_EVERY: Duration = Duration::from_secs(5);
 /// The same where no other daemon can take over: only a daemon that lost its folder's name waits
 /// for such a lease to expire.
 const LEASE_ALONE: i64 = 3 * MINUTE;
@@ -80,6 +82,7 @@ pub(super) struct Worker {
     pub live: Arc<RwLock<Live>>,
     pub wake: Arc<Notify>,
     pub commits: Arc<Commits>,
+    pub places: Places<TenantId>,
     pub stop: watch::Receiver<bool>,
 }
 
@@ -102,7 +105,10 @@ struct Run {
 /// What a worker does next.
 enum Next {
     Stop,
-    Commit(Batch),
+    /// Within the place in which the batch was read.
+    Commit(Batch, Place<TenantId>),
+    /// The lease is due while the worker waits for a place.
+    Renew,
     Tick,
     Sleep,
 }
@@ -183,7 +189,8 @@ impl Worker {
                     }
                     return Ok(());
                 }
-                Next::Commit(batch) => self.commit(&mut run, batch).await?,
+                Next::Commit(batch, place) => self.commit(&mut run, batch, place).await?,
+                Next::Renew => {}
                 Next::Tick => {
                     run.tick.restart();
                     self.append_ticks().await?;
@@ -231,9 +238,12 @@ impl Worker {
         if *self.stop.borrow() {
             return Ok(Next::Stop);
         }
+        let Some(place) = self.place_within(run.renewal.remaining()).await else {
+            return Ok(Next::Renew);
+        };
         let batch = self.read(&run.offsets).await?;
         if !batch.positions.is_empty() || !self.live.read().await.evaluations.is_empty(instant()) {
-            return Ok(Next::Commit(batch));
+            return Ok(Next::Commit(batch, place));
         }
         Ok(if run.tick.is_due() {
             Next::Tick
@@ -272,13 +282,19 @@ impl Worker {
         Ok(batch)
     }
 
-    async fn commit(&self, run: &mut Run, batch: Batch) -> Result<(), Error> {
+    async fn commit(
+        &self,
+        run: &mut Run,
+        batch: Batch,
+        place: Place<TenantId>,
+    ) -> Result<(), Error> {
         let count = batch.len();
         let is_doubtful = self.live.read().await.evaluations.are_doubtful();
         let offsets = if std::mem::take(&mut run.is_refused) || is_doubtful {
+            drop(place);
             commit_in_parts(self, run.lease, batch).await?
         } else {
-            commit_batch(self, run.lease, Arc::new(batch)).await?
+            commit_batch(self, run.lease, Arc::new(batch), place).await?
         };
         run.offsets
             .extend(offsets.iter().map(|o| (o.stream, o.next)));
