@@ -3,7 +3,9 @@
 //! clients are behind one. A connection that is refused gets an answer that
 //! says so, while there is room for that, and otherwise none.
 
+mod framing;
 mod local;
+mod strict;
 
 use std::convert::Infallible;
 use std::io;
@@ -30,6 +32,7 @@ use tower_service::Service;
 use crate::budget::{Budget, Kept, Share};
 use crate::source::{Known, source};
 pub use local::is_local;
+pub use strict::Strict;
 
 /// A client that takes nothing of an answer for so long is gone.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use super::config::AgentSettings;
 use super::receiver::{self, Receiver};
 use super::ship::{ApiKey, Kafka, Server, Target};
-use crate::admission::{self, Admission};
+use crate::admission::{self, Admission, Strict};
 use crate::error::{Failure, FailureKind};
 
 /// Timeout of a request to the server.
@@ -121,10 +121,10 @@ pub(super) async fn listen(
     let server = axum_server::from_tcp(listener.into_std().map_err(unusable)?);
     let mut server = server.map_err(unusable)?.http1_only();
     admission::bound_heads(&mut server);
-    let server = server.acceptor(Admission::leaving_room(
+    let server = server.acceptor(Strict(Admission::leaving_room(
         CONNECTIONS_PER_ADDRESS,
         CONNECTIONS,
-    ));
+    )));
     let routes = receiver::routes(Arc::new(receiver));
     let routes = routes.into_make_service_with_connect_info::<SocketAddr>();
     sources.spawn(async move {

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::certificate::TlsAdmission;
-use crate::admission::{self, Admission};
+use crate::admission::{self, Admission, Strict};
 use crate::error::Failure;
 use crate::tls::TlsFiles;
 
@@ -57,7 +57,7 @@ impl Serve {
         };
         let Some(files) = self.tls else {
             // Without ALPN nothing says that a client may begin with HTTP/2.
-            let server = server.acceptor(self.admission).http1_only();
+            let server = server.acceptor(Strict(self.admission)).http1_only();
             return Ok(tokio::spawn(async move {
                 let drain = tokio::spawn(stop);
                 log_end(what, server.serve(router).await);
@@ -66,7 +66,7 @@ impl Serve {
         };
         let config = RustlsConfig::from_config(files.load()?);
         let acceptor = RustlsAcceptor::new(config.clone()).acceptor(self.admission);
-        let server = server.acceptor(TlsAdmission(acceptor)).http1_only();
+        let server = server.acceptor(Strict(TlsAdmission(acceptor))).http1_only();
         Ok(tokio::spawn(async move {
             let reloader = tokio::spawn(files.watch(config));
             let drain = tokio::spawn(stop);

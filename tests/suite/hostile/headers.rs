@@ -9,12 +9,17 @@ use reqwest::Method;
 
 use super::stores::start;
 
-/// The status line of the answer to raw bytes.
-fn status(server: &Server, request: &[u8]) -> String {
-    let mut stream = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
+fn connect(server: &Server) -> TcpStream {
+    let stream = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
     stream
         .set_read_timeout(Some(Duration::from_secs(5)))
         .unwrap();
+    stream
+}
+
+/// The status line of the answer to raw bytes.
+fn status(server: &Server, request: &[u8]) -> String {
+    let mut stream = connect(server);
     stream.write_all(request).unwrap();
     let mut answer = [0; 512];
     let n = stream.read(&mut answer).unwrap_or(0);
@@ -54,6 +59,72 @@ async fn ambiguous_requests_are_refused() {
         }
         let fine = get(&format!("Host: a\r\nAuthorization: Bearer {key}\r\n"));
         assert!(fine.contains("200"), "{fine}");
+    });
+}
+
+/// A proxy in front that reads such a request otherwise would let another one through.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_with_two_ends_is_refused_and_its_connection_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path(), &[]);
+    let tenant = server.tenant("acme", "free").await;
+    let key = &tenant.key;
+    tokio::task::block_in_place(|| {
+        let behind = "GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        let post = |headers: &str, body: &str| {
+            let request = format!(
+                "POST /api/v1/ingest/events HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\n\
+                 {headers}\r\n{body}{behind}"
+            );
+            let mut stream = connect(&server);
+            stream.write_all(request.as_bytes()).unwrap();
+            let mut answer = String::new();
+            // A reset because of what was not read ends it, too.
+            let _ = stream.read_to_string(&mut answer);
+            answer
+        };
+        for (headers, body) in [
+            (
+                "Content-Length: 8\r\nTransfer-Encoding: chunked\r\n",
+                "2\r\n{}\r\n0\r\n\r\n",
+            ),
+            (
+                "Transfer-Encoding: chunked\r\nContent-Length: 8\r\n",
+                "2\r\n{}\r\n0\r\n\r\n",
+            ),
+            ("Content-Length: 2\r\nContent-Length: 2\r\n", "{}"),
+            ("Content-Length: 2, 2\r\n", "{}"),
+            ("Content-Length : 2\r\n", "{}"),
+            ("X: y\r\n z\r\nContent-Length: 2\r\n", "{}"),
+            ("Content-Length: 2\n", "{}"),
+            (
+                "Transfer-Encoding: gzip, chunked\r\n",
+                "2\r\n{}\r\n0\r\n\r\n",
+            ),
+        ] {
+            let answer = post(headers, body);
+            assert!(answer.starts_with("HTTP/1.1 400 "), "{headers:?}: {answer}");
+            assert_eq!(
+                answer.matches("HTTP/1.1 ").count(),
+                1,
+                "{headers:?}: {answer}"
+            );
+        }
+        for (headers, body) in [
+            ("Content-Length: 2\r\n", "{}"),
+            (
+                "Transfer-Encoding: chunked\r\n",
+                "1\r\n{\r\n1\r\n}\r\n0\r\n\r\n",
+            ),
+        ] {
+            let answer = post(headers, body);
+            assert!(answer.starts_with("HTTP/1.1 202 "), "{headers:?}: {answer}");
+            assert_eq!(
+                answer.matches("HTTP/1.1 200 ").count(),
+                1,
+                "{headers:?}: {answer}"
+            );
+        }
     });
 }
 
