@@ -112,10 +112,19 @@ fn list(path: &str) -> Option<String> {
 /// The command that helps with an error.
 fn hint(code: &str, path: &str, who: As) -> Option<String> {
     match code {
-        "unauthenticated" => Some(format!(
-            "set {}, or choose another context with `kgrca context use`",
-            who.variable()
-        )),
+        "unauthenticated" => {
+            let variable = who.variable();
+            let other = "or choose another context with `kgrca context use`";
+            Some(match who {
+                As::Tenant => format!("set {variable}, {other}"),
+                // Another key in the settings ends the one before, and a rotation does later.
+                As::Operator => format!(
+                    "set {variable} to the current key, which is in `operator.key` in the \
+                     server's data directory or its own KGRCA_OPERATOR_KEY (`kgrca up` stores \
+                     it again), {other}"
+                ),
+            })
+        }
         "not_found" => {
             let known = LISTS.iter().find(|(route, _)| path.starts_with(route));
             known

@@ -102,7 +102,12 @@ impl Client {
         })
     }
 
-    /// Whether the context has this key.
+    /// The URL of the server.
+    pub fn url(&self) -> &str {
+        &self.context.url
+    }
+
+    /// Whether there is a key of this kind.
     pub fn has_key(&self, who: As) -> bool {
         self.key(who).is_ok()
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::context::Secret;
+use crate::context::{Secret, variable};
 use crate::error::{CliError, Result};
 use crate::private;
 
@@ -76,8 +76,17 @@ fn serving(directory: &Path) -> Result<Option<Serving>> {
         return Ok(None);
     };
     let file = directory.join("operator.key");
-    let key = std::fs::read_to_string(&file)
-        .map_err(|e| CliError::failed(format!("cannot read {}", file.display())).source(&e))?;
+    let key = match (
+        std::fs::read_to_string(&file),
+        variable("KGRCA_OPERATOR_KEY"),
+    ) {
+        (Ok(key), _) => key,
+        // The daemon has it from there, too: its first start made no file then.
+        (Err(_), Some(key)) => key,
+        (Err(e), None) => {
+            return Err(CliError::failed(format!("cannot read {}", file.display())).source(&e));
+        }
+    };
     Ok(Some(Serving {
         url: url.to_owned(),
         process,

@@ -1,6 +1,7 @@
 //! Making and hashing API keys.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use kgrca_core::tenancy::{ApiKey, BASE62, KeyText, RANDOM_CHARS, Scope, TenantId, hex, key_text};
 use sha2::{Digest, Sha256};
@@ -40,6 +41,7 @@ pub fn new_key(tenant: Option<&TenantId>, name: &str, scopes: Vec<Scope>) -> New
         certificate_sha256: None,
         last_used_at: None,
         last_used_from: None,
+        replaced_by: None,
     };
     let hash = hash(&secret);
     NewSecret { secret, key, hash }
@@ -75,6 +77,17 @@ pub fn known_key(name: &str, secret: &str) -> Result<NewSecret, Failure> {
         secret: secret.to_owned(),
         key,
     })
+}
+
+/// Where the first operator key is, in a data directory.
+pub fn operator_file(data: &Path) -> PathBuf {
+    data.join("operator.key")
+}
+
+/// The key in such a file, if there is one.
+pub fn in_file(file: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(file).ok()?;
+    Some(text.trim().to_owned())
 }
 
 /// SHA-256 of a secret in hex: what the store keeps instead of it.

@@ -1,6 +1,7 @@
 //! `kgrca key`
 
 mod limits;
+mod rotate;
 
 use kgrca_core::api::{
     CreatedKey, KeyOfRole, KeyOfScopes, NewKey, NewOperatorKey, NewOwnKey, OperatorKeyOfRole,
@@ -119,7 +120,7 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
                 overlap_seconds: Some(overlap_hours.saturating_mul(3600)),
                 expires_in_seconds: expires_in,
             };
-            rotate(env, &client, &owner, &id, rotation)
+            rotate::run(env, &client, &owner, &id, rotation)
         }
     }
 }
@@ -226,21 +227,6 @@ fn list(env: &Env<'_>, client: &Client, owner: &Owner) -> Result {
             ]
         })
     })
-}
-
-fn rotate(env: &Env<'_>, client: &Client, owner: &Owner, id: &str, rotation: Rotation) -> Result {
-    let path = format!("{}/{id}/rotate", path(owner));
-    let created: CreatedKey = client.send(Method::POST, owner.key(), &path, &rotation)?;
-    show(env, &created)?;
-    let overlap_hours = rotation.overlap_seconds.unwrap_or_default() / 3600;
-    if overlap_hours > 0 {
-        env.out.message(&format!(
-            "{id} stays valid for {overlap_hours} hours; revoke it sooner with \
-             `kgrca key revoke {id}{}`",
-            owner.flags()
-        ));
-    }
-    Ok(())
 }
 
 fn show(env: &Env<'_>, created: &CreatedKey) -> Result {

@@ -3,6 +3,7 @@
 
 mod certificate;
 mod listener;
+mod operator_key;
 mod prepare;
 pub mod simulated;
 mod tasks;
@@ -70,7 +71,7 @@ pub async fn start(settings: Settings) -> Result<Running, Failure> {
     }
     checked(
         "operator key",
-        prepare::operator_key(&stores, &settings).await,
+        operator_key::prepare(&stores, &settings).await,
     )?;
     let listener = checked("api listener", listener::bind(settings.listen).await)?;
     let metrics_listener = checked(

@@ -7,20 +7,14 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use kgrca_core::billing::Metric;
 use kgrca_core::storage::{DaemonRow, Error};
-use kgrca_core::tenancy::{Scope, TenantId};
+use kgrca_core::tenancy::TenantId;
 
-use crate::api_key::{self, NewSecret};
 use crate::clock::now;
 use crate::config::{Role, Settings};
 use crate::error::Failure;
 use crate::private;
-use crate::secret::write_private;
-use crate::storage::Stores;
 use crate::telemetry;
 use crate::usecases::App;
-
-/// The name of the key that comes from the settings, or from the first start.
-const OPERATOR: &str = "operator";
 
 /// How this daemon appears to its peers.
 pub(super) fn me(settings: &Settings, owner: &str, api: SocketAddr) -> DaemonRow {
@@ -103,52 +97,6 @@ fn private_data(data: &Path) -> Result<(), Failure> {
     if exposed.kept > 0 {
         let files = exposed.kept;
         tracing::warn!(files, %data, "files of another user can be read by a group or by others");
-    }
-    Ok(())
-}
-
-/// Accepts the configured operator key. Without one, the first start creates a key and writes it to
-/// a file that only its owner can read.
-pub(super) async fn operator_key(stores: &Stores, settings: &Settings) -> Result<(), Failure> {
-    if let Some(given) = &settings.operator_key {
-        let known = api_key::known_key(OPERATOR, &given.resolved()?)?;
-        return match stores.meta.key_by_hash(&known.hash).await? {
-            Some(key) if key.holds(now()) => Ok(()),
-            Some(_) => {
-                tracing::warn!("the configured operator key was revoked or replaced");
-                Ok(())
-            }
-            None => replace_operator_key(stores, &known).await,
-        };
-    }
-    if !stores.meta.keys(None).await?.is_empty() {
-        return Ok(());
-    }
-    let file = settings.data.join("operator.key");
-    let new = api_key::new_key(None, OPERATOR, Scope::ALL.to_vec());
-    write_private(&file, &new.secret).map_err(|e| {
-        Failure::new(
-            format!("{}: {e}", file.display()),
-            "choose another directory with --data",
-        )
-    })?;
-    stores.meta.put_key(&new.key, &new.hash).await?;
-    tracing::info!(file = %file.display(), "created the operator key");
-    Ok(())
-}
-
-/// Accepts a new operator key, and ends those that the settings or the first start had before.
-async fn replace_operator_key(stores: &Stores, new: &NewSecret) -> Result<(), Failure> {
-    stores.meta.put_key(&new.key, &new.hash).await?;
-    // A daemon that starts at the same time may have stored the same key first, under another id.
-    let Some(current) = stores.meta.key_by_hash(&new.hash).await? else {
-        return Ok(());
-    };
-    for old in stores.meta.keys(None).await? {
-        let is_replaced = old.name == OPERATOR && old.key_id != current.key_id;
-        if is_replaced && stores.meta.revoke_key(None, &old.key_id, now()).await? {
-            tracing::info!(key_id = old.key_id, "revoked the operator key before");
-        }
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use kgrca_core::tenancy::Saga;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle};
 
-use super::{prepare, tasks};
+use super::{operator_key as operator, prepare, tasks};
 use crate::clock::now;
 use crate::config::Settings;
 use crate::error::Failure;
@@ -73,7 +73,7 @@ impl SimulatedDaemon {
         owner: &str,
     ) -> Result<Self, Failure> {
         let stores = Stores::simulated(stores, &settings).await?;
-        prepare::operator_key(&stores, &settings).await?;
+        operator::prepare(&stores, &settings).await?;
         let operator_key = settings.operator_key.as_ref().map(Secret::resolved);
         let operator_key = operator_key.transpose()?.unwrap_or_default();
         let snapshots = settings.data.join("snapshots");

@@ -51,7 +51,7 @@ pub async fn authenticate(app: &App, secret: Option<&str>, request: Request) -> 
         }
         Known::Ended(ended) => {
             note_use_of_ended(app, request.address, &ended);
-            return Err(does_not_work());
+            return Err(has_ended(&ended));
         }
     };
     check_origin(app, &credentials, &request)?;
@@ -80,6 +80,15 @@ fn does_not_work() -> Error {
     Error::unauthenticated("the API key is unknown, expired or revoked")
 }
 
+/// Whoever has the secret of a key may know what became of it.
+fn has_ended(ended: &EndedKey) -> Error {
+    let id = &ended.key_id;
+    Error::unauthenticated(match &ended.replaced_by {
+        Some(by) => format!("the API key `{id}` has ended: `{by}` replaced it"),
+        None => format!("the API key `{id}` was revoked or has expired"),
+    })
+}
+
 /// Checks once more that an actor's key works and its tenant is served: when the body of its
 /// request has arrived, which may be a minute after the key was checked.
 ///
@@ -94,7 +103,7 @@ pub async fn check_again(app: &App, actor: &Actor) -> Result<()> {
         Known::Nothing => Err(does_not_work()),
         Known::Ended(ended) => {
             note_use_of_ended(app, actor.address, &ended);
-            Err(does_not_work())
+            Err(has_ended(&ended))
         }
     }
 }
@@ -245,6 +254,7 @@ async fn look_up(app: &App, hash: String) -> Result<Known> {
         Some(key) => Known::Ended(Arc::new(EndedKey {
             key_id: key.key_id,
             client_id: key.client_id,
+            replaced_by: key.replaced_by,
         })),
     };
     app.keys.put(hash, known.clone(), edition);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use kgrca_core::api::{CreatedKey, KeyRequest, Page, Rotation};
 use kgrca_core::model::time::SECOND;
-use kgrca_core::storage::{AddKey, EndKey, KeyChange};
+use kgrca_core::storage::{AddKey, EndKey, KeyChange, Replaced};
 use kgrca_core::tenancy::{ApiKey, Audit, Scope, TenantId, TenantState};
 
 use super::actor::Actor;
@@ -14,6 +14,8 @@ use super::error::{Error, Result};
 use super::{audit, authentication, key_limits, tenants, text};
 use crate::api_key::{self, NewSecret};
 use crate::clock::now;
+use crate::environment;
+use crate::secret::write_private;
 
 /// For how long both keys work after a rotation, in seconds, unless the caller chooses.
 const DEFAULT_OVERLAP: u32 = 86_400;
@@ -216,7 +218,7 @@ pub async fn revoke(app: &App, actor: &Actor, owner: KeyOwner<'_>, key_id: &str)
     let audit = audit::entry(actor, owner.client_id(), "key.revoke", key_id);
     let end = EndKey {
         key_id,
-        expires_at: None,
+        replaced: None,
     };
     let revoke = KeyChange {
         end: Some(end),
@@ -228,11 +230,34 @@ pub async fn revoke(app: &App, actor: &Actor, owner: KeyOwner<'_>, key_id: &str)
     Ok(())
 }
 
+/// Writes an operator key to `operator.key` if that file has the key that it replaces. The rotation
+/// is done: a file that stays as it is is not an error of it.
+async fn update_file(app: &App, replaced: &str, new: &NewSecret) {
+    let file = api_key::operator_file(&app.settings.data);
+    let Some(stored) = api_key::in_file(&file) else {
+        return;
+    };
+    let known = app.stores.meta.key_by_hash(&api_key::hash(&stored)).await;
+    if !known.is_ok_and(|key| key.is_some_and(|key| key.key_id == replaced)) {
+        return;
+    }
+    let (path, secret) = (file.clone(), new.secret.clone());
+    let written = environment::blocking(move || write_private(&path, &secret)).await;
+    let (file, key_id) = (file.display(), &new.key.key_id);
+    match written.and_then(|written| written) {
+        Ok(()) => tracing::info!(%file, key_id, "wrote the new operator key"),
+        Err(error) => tracing::warn!(
+            %file, key_id, %error,
+            "the file still has the operator key that was rotated: write the new one into it"
+        ),
+    }
+}
+
 /// Replaces a key by a new one with the same name, scopes and limits. Both work during the overlap.
 ///
 /// # Errors
-/// `not_found` when the owner has no such key; `invalid_request` for an overlap that is too long;
-/// otherwise as for [`create`].
+/// `not_found` when the owner has no such key; `conflict` when it was rotated before;
+/// `invalid_request` for an overlap that is too long; otherwise as for [`create`].
 pub async fn rotate(
     app: &App,
     actor: &Actor,
@@ -250,6 +275,11 @@ pub async fn rotate(
         )));
     }
     let old = owner.working_key(app, key_id).await?;
+    if let Some(by) = &old.replaced_by {
+        // What is left of its time is an overlap, and not the time that a key was to live.
+        let message = format!("key `{key_id}` was rotated already: `{by}` replaced it");
+        return Err(Error::conflict(message).hint(format!("kgrca key rotate {by}")));
+    }
     check_grantable(actor, owner_id, &old.scopes)?;
     let own = actor.bounds(owner.0.as_ref());
     if own.is_some_and(|own| !own.cover(&old)) {
@@ -269,16 +299,22 @@ pub async fn rotate(
     if let Some(own) = own {
         own.narrow(&mut new.key)?;
     }
-    let target = format!("{key_id} by {}", new.key.key_id);
+    let target = format!("{key_id}, replaced by {}", new.key.key_id);
     let audit = audit::entry(actor, owner.client_id(), "key.rotate", &target);
     let end = EndKey {
         key_id,
-        expires_at: Some(audit.at.plus(i64::from(overlap) * SECOND)),
+        replaced: Some(Replaced {
+            by: &new.key.key_id,
+            expires_at: audit.at.plus(i64::from(overlap) * SECOND),
+        }),
     };
     let rotate = KeyChange {
         end: Some(end),
         ..adding(&new)
     };
     add(app, actor, rotate, &audit).await?;
+    if owner.0.is_none() {
+        update_file(app, key_id, &new).await;
+    }
     Ok(created(new))
 }

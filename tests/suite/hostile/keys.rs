@@ -463,6 +463,82 @@ async fn another_operator_key_ends_the_one_before() {
     }
 }
 
+/// What is said of it is where people look: in the audit log, and in the file of the first key.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_operator_key_is_audited_and_written_to_the_file_of_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("operator.key");
+    let server = start(folder.path(), &[]);
+    let first = server.operator.clone();
+    assert!(server.terminate());
+    let second = "kg_operator_zyxwvutsrqponmlkjihgfe9876543210";
+    let server = start_with(folder.path(), &[], &[("KGRCA_OPERATOR_KEY", second)]);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), second);
+    let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&file).unwrap());
+    assert_eq!(mode & 0o777, 0o600);
+    let log = server.get("/api/v1/admin/audit", second).await;
+    let acts: Vec<String> = log["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| {
+            format!(
+                "{} {}",
+                e["actor"].as_str().unwrap(),
+                e["action"].as_str().unwrap()
+            )
+        })
+        .collect();
+    for act in [
+        "settings of kgrcad key.create",
+        "settings of kgrcad key.revoke",
+    ] {
+        assert!(acts.contains(&act.to_owned()), "{acts:?}");
+    }
+    let answer = server
+        .call(Method::GET, "/api/v1/admin/keys", Some(&first), None)
+        .await;
+    assert_eq!(answer.status(), 401);
+    let answer: Value = answer.json().await.unwrap();
+    let message = answer["error"]["message"].as_str().unwrap();
+    assert!(message.contains("was revoked or has expired"), "{message}");
+}
+
+/// What is left of a key's overlap is not the time that it was to live.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_rotated_once_and_its_successor_lasts() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("operator.key");
+    let server = start(folder.path(), &[]);
+    let mut operator = server.operator.clone();
+    for _ in 0..2 {
+        let keys = server.get("/api/v1/admin/keys", &operator).await;
+        let is_current = |key: &&Value| key["replaced_by"].is_null();
+        let items = keys["items"].as_array().unwrap();
+        let id = items.iter().find(is_current).unwrap()["key_id"]
+            .as_str()
+            .unwrap();
+        let path = format!("/api/v1/admin/keys/{id}/rotate");
+        let body = || Some(b"{}".to_vec());
+        let rotated = server
+            .call(Method::POST, &path, Some(&operator), body())
+            .await;
+        let rotated: Value = rotated.json().await.unwrap();
+        assert!(rotated["api_key"].is_string(), "{rotated}");
+        assert!(rotated["expires_at"].is_null(), "{rotated}");
+        let again = server
+            .call(Method::POST, &path, Some(&operator), body())
+            .await;
+        assert_eq!(again.status(), 409);
+        let again: Value = again.json().await.unwrap();
+        let hint = &again["error"]["hint"];
+        let successor = rotated["key_id"].as_str().unwrap();
+        assert_eq!(*hint, format!("kgrca key rotate {successor}"), "{again}");
+        operator = rotated["api_key"].as_str().unwrap().to_owned();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), operator);
+    }
+}
+
 /// The pattern that the documentation gives to secret scanners.
 fn documented_pattern() -> Regex {
     let text = std::fs::read_to_string(repository().join("docs/keys.md")).unwrap();

@@ -34,8 +34,18 @@ pub struct AddKey<'a> {
 pub struct EndKey<'a> {
     /// The key's id.
     pub key_id: &'a str,
-    /// When it expires, unless it expires earlier; `None` revokes it at once.
-    pub expires_at: Option<Time>,
+    /// What replaces it; `None` revokes it at once.
+    pub replaced: Option<Replaced<'a>>,
+}
+
+/// How a key is replaced. It can be replaced once: another replacement would take its remaining
+/// time for the time it was to live.
+#[derive(Clone, Copy, Debug)]
+pub struct Replaced<'a> {
+    /// Id of the new key.
+    pub by: &'a str,
+    /// When the old one expires, unless it expires earlier.
+    pub expires_at: Time,
 }
 
 /// API keys of tenants, and of the operator, whose keys have no tenant.

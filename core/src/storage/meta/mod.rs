@@ -16,7 +16,7 @@ mod tenants;
 mod usage;
 
 pub use agents::{AgentPosition, AgentRow, Agents, MAX_AGENTS};
-pub use api_keys::{AddKey, ApiKeys, EndKey, KeyChange, MAX_ENDED_KEYS, MAX_KEYS};
+pub use api_keys::{AddKey, ApiKeys, EndKey, KeyChange, MAX_ENDED_KEYS, MAX_KEYS, Replaced};
 pub use audit::{AuditLog, MAX_AUDIT_BYTES};
 pub use daemons::{DaemonRow, Daemons};
 pub use data_keys::{DataKey, DataKeys};

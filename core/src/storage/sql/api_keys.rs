@@ -5,17 +5,18 @@ use super::value::values;
 use super::{Database, Purpose, Reach, Row, SqlMeta, Transaction, Value};
 use crate::model::Time;
 use crate::storage::{
-    AddKey, ApiKeys, EndKey, Error, ErrorKind, KeyChange, MAX_ENDED_KEYS, MAX_KEYS, Result,
+    AddKey, ApiKeys, EndKey, Error, ErrorKind, KeyChange, MAX_ENDED_KEYS, MAX_KEYS, Replaced,
+    Result,
 };
 use crate::tenancy::{ApiKey, Audit, KeyUse, Network, Scope};
 
 const KEY: &str =
     "SELECT key_id, client_id, name, last4, scopes, created_at, expires_at, revoked_at,
-        networks, cluster, certificate, last_used_at, last_used_from
+        networks, cluster, certificate, last_used_at, last_used_from, replaced_by
     FROM api_keys WHERE hash = $1";
 const KEYS: &str =
     "SELECT key_id, client_id, name, last4, scopes, created_at, expires_at, revoked_at,
-        networks, cluster, certificate, last_used_at, last_used_from
+        networks, cluster, certificate, last_used_at, last_used_from, replaced_by
     FROM api_keys WHERE client_id IS NOT DISTINCT FROM $1 ORDER BY created_at, key_id";
 const ADD: &str = "INSERT INTO api_keys (key_id, client_id, hash, name, last4, scopes, created_at,
         expires_at, networks, cluster, certificate)
@@ -24,9 +25,10 @@ const USED: &str = "UPDATE api_keys SET last_used_at = $2, last_used_from = $3
     WHERE key_id = $1 AND (last_used_at IS NULL OR last_used_at < $2)";
 const REVOKE: &str = "UPDATE api_keys SET revoked_at = $3
     WHERE key_id = $2 AND client_id IS NOT DISTINCT FROM $1 AND revoked_at IS NULL";
-const EXPIRE: &str = "UPDATE api_keys SET expires_at = $3
+const REPLACE: &str = "UPDATE api_keys SET replaced_by = $4,
+        expires_at = CASE WHEN expires_at < $3 THEN expires_at ELSE $3 END
     WHERE key_id = $2 AND client_id IS NOT DISTINCT FROM $1 AND revoked_at IS NULL
-        AND (expires_at IS NULL OR expires_at > $3)";
+        AND replaced_by IS NULL";
 const COUNT_WORKING: &str = "SELECT COUNT(*) FROM api_keys
     WHERE client_id IS NOT DISTINCT FROM $1 AND revoked_at IS NULL
         AND (expires_at IS NULL OR expires_at > $2)";
@@ -131,16 +133,17 @@ async fn add(tx: &mut dyn Transaction, new: AddKey<'_>, audit: &Audit) -> Result
     Ok(())
 }
 
-/// Returns whether there was something to end: a key that expires earlier than asked stays as it
-/// is.
+/// Returns whether there was something to end, which was not replaced before.
 async fn end(tx: &mut dyn Transaction, old: EndKey<'_>, audit: &Audit) -> Result<bool> {
     let owner = audit.client_id.as_deref();
-    if let Some(at) = old.expires_at {
-        tx.run(EXPIRE, values![owner, old.key_id, at]).await?;
-        return Ok(true);
-    }
-    let revoked = tx.run(REVOKE, values![owner, old.key_id, audit.at]);
-    Ok(revoked.await? > 0)
+    let ended = match old.replaced {
+        Some(Replaced { by, expires_at }) => {
+            let values = values![owner, old.key_id, expires_at, by];
+            tx.run(REPLACE, values).await?
+        }
+        None => tx.run(REVOKE, values![owner, old.key_id, audit.at]).await?,
+    };
+    Ok(ended > 0)
 }
 
 async fn count(tx: &mut dyn Transaction, sql: &'static str, values: Vec<Value>) -> Result<i64> {
@@ -188,6 +191,7 @@ fn key(mut r: Row) -> Result<ApiKey> {
         certificate_sha256: r.maybe_text()?,
         last_used_at: r.maybe_time()?,
         last_used_from: r.maybe_text()?,
+        replaced_by: r.maybe_text()?,
     })
 }
 

@@ -55,6 +55,8 @@ pub(super) enum Known {
 pub(super) struct EndedKey {
     pub key_id: String,
     pub client_id: Option<String>,
+    /// The key that a rotation put in its place.
+    pub replaced_by: Option<String>,
 }
 
 /// Recently used keys, by the hash of the key.
@@ -149,6 +151,7 @@ mod tests {
         Known::Ended(Arc::new(EndedKey {
             key_id: "key-1".into(),
             client_id: None,
+            replaced_by: None,
         }))
     }
 

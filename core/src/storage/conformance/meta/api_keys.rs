@@ -2,7 +2,9 @@
 
 use crate::model::Time;
 use crate::model::time::MINUTE;
-use crate::storage::{AddKey, EndKey, ErrorKind, KeyChange, MAX_ENDED_KEYS, MAX_KEYS, MetaStore};
+use crate::storage::{
+    AddKey, EndKey, ErrorKind, KeyChange, MAX_ENDED_KEYS, MAX_KEYS, MetaStore, Replaced,
+};
 use crate::tenancy::{ApiKey, Audit, KeyUse, Network, Scope, TenantId};
 
 use super::entry;
@@ -11,9 +13,19 @@ fn revoking(key_id: &str) -> KeyChange<'_> {
     KeyChange {
         end: Some(EndKey {
             key_id,
-            expires_at: None,
+            replaced: None,
         }),
         ..KeyChange::default()
+    }
+}
+
+fn replaced(key_id: &'static str, at: i64) -> EndKey<'static> {
+    EndKey {
+        key_id,
+        replaced: Some(Replaced {
+            by: "key_new",
+            expires_at: Time(at),
+        }),
     }
 }
 
@@ -32,6 +44,7 @@ fn key_of(owner: &str, key_id: &str) -> ApiKey {
         certificate_sha256: None,
         last_used_at: None,
         last_used_from: None,
+        replaced_by: None,
     }
 }
 
@@ -61,10 +74,7 @@ async fn last_admin(meta: &dyn MetaStore) {
     let audit = audit_of(owner, 2);
     let refused = meta.change_keys(revoking("key_3"), &audit);
     assert_eq!(refused.await.unwrap_err().kind, ErrorKind::Conflict);
-    let rotation = EndKey {
-        key_id: "key_3",
-        expires_at: Some(Time(99)),
-    };
+    let rotation = replaced("key_3", 99);
     replace(meta, &key_of(owner, "key_4"), Some(rotation), 3).await;
     let audit = audit_of(owner, 4);
     let refused = meta.change_keys(revoking("key_4"), &audit);
@@ -96,12 +106,8 @@ async fn changed_by(meta: &dyn MetaStore) {
     };
     let audit = audit_of(owner, 2);
     assert!(meta.change_keys(revoking("key_b1"), &audit).await.unwrap());
-    let expire = EndKey {
-        key_id: "key_b2",
-        expires_at: Some(Time(3)),
-    };
     let expire = KeyChange {
-        end: Some(expire),
+        end: Some(replaced("key_b2", 3)),
         ..KeyChange::default()
     };
     assert!(meta.change_keys(expire, &audit).await.unwrap());
@@ -221,14 +227,16 @@ pub(super) async fn api_keys(meta: &dyn MetaStore, a: &TenantId, b: &TenantId) {
     meta.put_key(&rotated, "hash 2").await.unwrap();
     let audit = entry(Some(a), 10);
     let expire = KeyChange {
-        end: Some(EndKey {
-            key_id: "key_2",
-            expires_at: Some(Time(99)),
-        }),
+        end: Some(replaced("key_2", 99)),
         ..KeyChange::default()
     };
     assert!(meta.change_keys(expire, &audit).await.unwrap());
+    assert!(
+        !meta.change_keys(expire, &audit).await.unwrap(),
+        "it is replaced once"
+    );
     let known = meta.key_by_hash("hash 2").await.unwrap().unwrap();
+    assert_eq!(known.replaced_by.as_deref(), Some("key_new"));
     assert_eq!(
         (known.holds(Time(98)), known.holds(Time(99))),
         (true, false),

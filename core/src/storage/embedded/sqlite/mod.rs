@@ -20,7 +20,7 @@ use crate::storage::embedded::{MigrationFile, migrator};
 use crate::storage::sql::{Database, Purpose, Reach, Row, SqlMeta, Transaction, Value};
 use crate::storage::{Error, ErrorKind, Result};
 
-const MIGRATIONS: [MigrationFile; 13] = migration_files![
+const MIGRATIONS: [MigrationFile; 14] = migration_files![
     "migrations";
     "0001_first",
     "0002_feedback",
@@ -35,6 +35,7 @@ const MIGRATIONS: [MigrationFile; 13] = migration_files![
     "0011_data_keys",
     "0012_cluster_arrivals",
     "0013_expiry",
+    "0014_replaced_keys",
 ];
 
 /// How many transactions may read at a time.
