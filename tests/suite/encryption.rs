@@ -190,13 +190,20 @@ async fn a_start_without_the_master_key_is_refused_and_changes_nothing() {
     let before = content();
     let without = refused(folder.path(), &[]);
     assert!(
-        without.contains("data of 1 tenant is encrypted, and --master-key-url is not set"),
+        without.contains("data of 1 tenant is encrypted under master key ")
+            && without.contains(", and --master-key-url is not set"),
         "{without}"
     );
     let wrong = refused(folder.path(), &["--master-key-url", &other.url()]);
     assert!(wrong.contains("which is not given"), "{wrong}");
     let missing = refused(folder.path(), &["--master-key-url", "file:/nowhere"]);
     assert!(missing.contains("/nowhere"), "{missing}");
+    for output in [&without, &wrong, &missing] {
+        assert!(
+            output.contains("from its backup"),
+            "a new key is no way out: {output}"
+        );
+    }
     let given = refused(folder.path(), &["--master-key-url", ONE]);
     assert!(
         given.contains("file:PATH") && !given.contains(ONE),

@@ -261,3 +261,49 @@ fn the_command_continues_until_all_are_handled_and_names_what_failed() {
     let failed = "not changed: data key 7 of client-b: altered";
     assert!(error.contains(failed), "{error}");
 }
+
+/// Each step of the documented rotation shows in the status.
+#[tokio::test]
+async fn the_status_shows_each_step_of_a_rotation() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = KeyFile::new(&[ONE]);
+    let server = Server::start(folder.path(), &["--master-key-url", &file.url()]);
+    let tenant = server.tenant("acme", "pro").await;
+    server
+        .ingest(&tenant, "events", event("first", CANARY))
+        .await;
+    let shown = async || {
+        let status = status(&server).await;
+        let counts = numbers(status["data_keys"].as_array().unwrap());
+        let ids = status["master_keys"].as_array().unwrap().clone();
+        (ids, status["master_key"].clone(), counts)
+    };
+    let (one, current, counts) = shown().await;
+    assert_eq!((one.len(), &current, &counts[..]), (1, &one[0], &[1][..]));
+    file.write(&[ONE, TWO]);
+    let (both, current, _) = shown().await;
+    assert_eq!(
+        (both.len(), &both[0], &current),
+        (2, &one[0], &one[0]),
+        "added"
+    );
+    file.write(&[TWO, ONE]);
+    let (ids, current, _) = shown().await;
+    assert_eq!(
+        (&ids[0], &ids[1], &current),
+        (&both[1], &one[0], &both[1]),
+        "moved up"
+    );
+    let (code, _) = change(&server, json!({ "act": "rewrap" })).await;
+    assert_eq!(code, StatusCode::OK);
+    assert_eq!(status(&server).await["data_keys"][0]["master_key"], both[1]);
+    file.write(&[TWO]);
+    let (ids, _, counts) = shown().await;
+    assert_eq!((&ids[..], &counts[..]), (&both[1..], &[1][..]), "removed");
+    file.write(&["not a key"]);
+    let problem = status(&server).await["problem"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(problem.contains("line 1 is not 32 bytes"), "{problem}");
+}

@@ -97,27 +97,55 @@ fn table(done: &EncryptionChanged) -> Table {
 
 fn status(env: &Env<'_>) -> Result {
     let status: EncryptionStatus = env.client()?.get(As::Operator, PATH, &[])?;
-    let state = if status.enabled { "on" } else { "off" };
-    env.out
-        .message(&format!("encryption of new files is {state}"));
+    env.out.message(match (status.enabled, &status.master_key) {
+        (true, _) => "encryption of new data is on",
+        (false, Some(_)) => {
+            "encryption of new data is off: start kgrcad without --no-encryption to turn it on"
+        }
+        (false, None) => {
+            "encryption is off: to turn it on, start kgrcad with --master-key-url (see \
+             docs/encryption.md)"
+        }
+    });
+    if let Some(problem) = &status.problem {
+        env.out.message(&format!(
+            "warning: the master keys cannot be read again, those read before are in use: {problem}"
+        ));
+    }
     for place in &status.not_encrypted {
         env.out.message(&format!(
             "not encrypted by kgrcad: {place}; use an encrypted file system"
         ));
     }
     env.out.value(&status, || {
-        Table::new(&["MASTER KEY", "VERSION", "CURRENT", "TENANTS", "DATA KEYS"]).rows(
-            &status.data_keys,
-            |of| {
-                let is_current = status.master_key.as_ref() == Some(&of.master_key);
-                [
-                    of.master_key.clone(),
-                    of.version.map(|v| v.to_string()).unwrap_or_default(),
-                    if is_current { "yes" } else { "no" }.to_owned(),
-                    of.tenants.to_string(),
-                    of.data_keys.to_string(),
-                ]
-            },
-        )
+        Table::new(&["MASTER KEY", "VERSION", "CURRENT", "TENANTS", "DATA KEYS"])
+            .rows(&rows(&status), Clone::clone)
     })
+}
+
+/// All master keys that the daemon has or that data keys are under: one that was added, and one
+/// that can be removed, have no data keys.
+fn rows(status: &EncryptionStatus) -> Vec<[String; 5]> {
+    let is_unused = |id: &&String| !status.data_keys.iter().any(|of| of.master_key == **id);
+    let current = |id: &String| {
+        let word = if status.master_key.as_ref() == Some(id) {
+            "yes"
+        } else {
+            "no"
+        };
+        word.to_owned()
+    };
+    let zero = || "0".to_owned();
+    let unused = status.master_keys.iter().filter(is_unused);
+    let unused = unused.map(|id| [id.clone(), String::new(), current(id), zero(), zero()]);
+    let used = status.data_keys.iter().map(|of| {
+        [
+            of.master_key.clone(),
+            of.version.map(|v| v.to_string()).unwrap_or_default(),
+            current(&of.master_key),
+            of.tenants.to_string(),
+            of.data_keys.to_string(),
+        ]
+    });
+    unused.chain(used).collect()
 }

@@ -22,6 +22,12 @@ pub async fn status(app: &App, actor: &Actor) -> Result<EncryptionStatus> {
     actor.operator()?;
     audit_counts::read(app, actor, None, "encryption");
     let encryption = &app.stores.encryption;
+    // A step of a rotation shows at once.
+    let read = encryption.master_keys();
+    let problem = read.as_ref().err().map(|e| match &e.hint {
+        Some(hint) => format!("{}; {hint}", e.message),
+        None => e.message.clone(),
+    });
     let counts = encryption.data_keys().await.map_err(Error::of_server)?;
     let data_keys = counts.into_iter().map(|of| DataKeyCount {
         master_key: of.master_key,
@@ -32,6 +38,8 @@ pub async fn status(app: &App, actor: &Actor) -> Result<EncryptionStatus> {
     Ok(EncryptionStatus {
         enabled: encryption.encrypts_new(),
         master_key: encryption.master_key(),
+        master_keys: read.unwrap_or_default(),
+        problem,
         data_keys: data_keys.collect(),
         not_encrypted: encryption.not_encrypted().to_vec(),
     })

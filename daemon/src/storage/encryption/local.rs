@@ -13,7 +13,12 @@ use sha2::{Digest, Sha256};
 
 use super::random;
 
-const CREATE: &str = "create a key with: openssl rand -base64 32";
+/// A new key would make everything unreadable that an older one encrypted.
+const RESTORE: &str = "put back the key that was used so far, from its backup: no other one \
+     decrypts what is stored. Only where nothing was encrypted yet, create one: \
+     openssl rand -base64 32";
+const FORM: &str = "each line is a key of 32 bytes in Base64, as `openssl rand -base64 32` prints \
+     them. Correct the line from the key's backup: a new key does not decrypt what is stored";
 
 /// A master key that this process has.
 pub(super) struct LocalKey {
@@ -61,8 +66,24 @@ impl LocalKey {
 /// Reads the keys in a file.
 pub(super) fn from_file(path: &Path) -> Result<Vec<LocalKey>> {
     let unusable = |e: std::io::Error| {
-        let message = format!("--master-key-url: {}: {e}", path.display());
-        Error::new(ErrorKind::Unavailable, message).hint(CREATE)
+        let file = path.display();
+        let hint = match e.kind() {
+            std::io::ErrorKind::NotFound => {
+                format!("check the path of --master-key-url. {RESTORE}")
+            }
+            std::io::ErrorKind::PermissionDenied => {
+                format!("let the user that runs kgrcad read it: chown USER {file}")
+            }
+            std::io::ErrorKind::InvalidData => FORM.to_owned(),
+            // Of its mode.
+            std::io::ErrorKind::Other => format!("chmod 600 {file}"),
+            _ => "check that the path names a file and that its disk can be read".to_owned(),
+        };
+        Error::new(
+            ErrorKind::Unavailable,
+            format!("--master-key-url: {file}: {e}"),
+        )
+        .hint(hint)
     };
     let text = read_private(path).map_err(unusable)?;
     parse(&path.display().to_string(), &text)
@@ -73,7 +94,8 @@ pub(super) fn from_variable(name: &str) -> Result<Vec<LocalKey>> {
     let text = std::env::var(name).map_err(|e| {
         let what = without_value(&e);
         let message = format!("--master-key-url: env:{name} {what}");
-        Error::new(ErrorKind::Refused, message).hint(CREATE)
+        let hint = format!("set {name} in the environment of kgrcad. {RESTORE}");
+        Error::new(ErrorKind::Refused, message).hint(hint)
     })?;
     parse(&format!("env:{name}"), &text)
 }
@@ -89,7 +111,7 @@ pub(super) fn without_value(error: &std::env::VarError) -> &'static str {
 fn parse(place: &str, text: &str) -> Result<Vec<LocalKey>> {
     let invalid = |what: String| {
         let message = format!("--master-key-url: {place}: {what}");
-        Error::new(ErrorKind::Refused, message).hint(CREATE)
+        Error::new(ErrorKind::Refused, message)
     };
     let mut keys = Vec::new();
     for (number, line) in text.lines().enumerate() {
@@ -99,15 +121,17 @@ fn parse(place: &str, text: &str) -> Result<Vec<LocalKey>> {
         }
         let bytes = STANDARD.decode(line).unwrap_or_default();
         let key = <&[u8; KEY]>::try_from(bytes.as_slice());
-        let key =
-            key.map_err(|_| invalid(format!("line {} is not {KEY} bytes in Base64", number + 1)))?;
+        let number = number + 1;
+        let key = key.map_err(|_| {
+            invalid(format!("line {number} is not {KEY} bytes in Base64")).hint(FORM)
+        })?;
         if key == &[0; KEY] {
-            return Err(invalid(format!("line {} is all zeros", number + 1)));
+            return Err(invalid(format!("line {number} is all zeros")).hint(RESTORE));
         }
         keys.push(LocalKey::new(key)?);
     }
     if keys.is_empty() {
-        return Err(invalid("contains no key".to_owned()));
+        return Err(invalid("contains no key".to_owned()).hint(RESTORE));
     }
     Ok(keys)
 }
@@ -168,6 +192,33 @@ mod tests {
     }
 
     #[test]
+    fn each_reason_why_a_file_cannot_be_read_has_its_own_way_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let hint = |path: &Path| from_file(path).err().and_then(|e| e.hint).unwrap();
+        let missing = hint(&folder.path().join("master.key"));
+        assert!(missing.starts_with("check the path"), "{missing}");
+        assert!(missing.contains("from its backup"), "{missing}");
+        let is_folder = hint(folder.path());
+        assert!(!is_folder.contains("openssl"), "{is_folder}");
+        let file = folder.path().join("binary.key");
+        std::fs::write(&file, [0xff; 32]).unwrap();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = |mode| std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(&file, mode(0o644)).unwrap();
+            assert_eq!(hint(&file), format!("chmod 600 {}", file.display()));
+            std::fs::set_permissions(&file, mode(0o600)).unwrap();
+        }
+        assert!(hint(&file).starts_with("each line is a key"), "not text");
+        let unset = from_variable("KGRCA_NOT_SET")
+            .err()
+            .and_then(|e| e.hint)
+            .unwrap();
+        assert!(unset.starts_with("set KGRCA_NOT_SET"), "{unset}");
+    }
+
+    #[test]
     fn a_file_holds_a_key_per_line_and_belongs_to_its_owner() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("master.key");
@@ -189,6 +240,11 @@ mod tests {
             let error = from_file(&file).err().unwrap();
             assert!(error.message.contains(message), "{error}");
             assert!(!error.message.contains("password"));
+            let hint = error.hint.unwrap();
+            assert!(
+                hint.contains("backup"),
+                "a new key alone is no way out: {hint}"
+            );
         }
         crate::secret::write_private(&file, &text).unwrap();
         #[cfg(unix)]

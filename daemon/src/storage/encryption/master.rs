@@ -47,7 +47,16 @@ impl Newest {
 /// All master keys: the first encrypts, each decrypts what it encrypted.
 pub(super) struct MasterKeys {
     sources: Vec<Source>,
-    loaded: RwLock<Arc<Vec<Master>>>,
+    loaded: RwLock<Arc<Loaded>>,
+}
+
+/// The keys that were read.
+#[derive(Default)]
+struct Loaded {
+    /// All of them; those that are gone from their place come last.
+    all: Vec<Master>,
+    /// How many are in their place.
+    listed: usize,
 }
 
 impl Source {
@@ -144,34 +153,45 @@ impl MasterKeys {
         for source in &self.sources {
             all.extend(source.load()?);
         }
+        let listed = all.len();
         let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
-        for old in loaded.iter() {
+        for old in &loaded.all {
             if !all.iter().any(|new| new.id() == old.id()) {
                 all.push(old.clone());
             }
         }
-        *loaded = Arc::new(all);
+        *loaded = Arc::new(Loaded { all, listed });
         Ok(())
     }
 
-    fn loaded(&self) -> Arc<Vec<Master>> {
+    /// Ids of the keys that were in their place when they were last read, in order.
+    pub(super) fn listed(&self) -> Vec<String> {
+        let loaded = self.loaded();
+        let listed = loaded.all.iter().take(loaded.listed);
+        listed.map(|master| master.id().to_owned()).collect()
+    }
+
+    fn loaded(&self) -> Arc<Loaded> {
         Arc::clone(&self.loaded.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether a master key is there.
     pub(super) fn has(&self, id: &str) -> bool {
-        self.loaded().iter().any(|master| master.id() == id)
+        self.loaded().all.iter().any(|master| master.id() == id)
     }
 
     /// Id of the key that encrypts.
     pub(super) fn current(&self) -> Option<String> {
-        self.loaded().first().map(|master| master.id().to_owned())
+        self.loaded()
+            .all
+            .first()
+            .map(|master| master.id().to_owned())
     }
 
     /// Whether an id says which key it is: that of a key in Vault is only its name.
     pub(super) fn is_fingerprint(&self, id: &str) -> bool {
         let is_local = |master: &Master| matches!(master, Master::Local(key) if key.id == id);
-        self.loaded().iter().any(is_local)
+        self.loaded().all.iter().any(is_local)
     }
 
     /// What the first master key encrypts with now: Vault may have rotated it.
@@ -187,7 +207,7 @@ impl MasterKeys {
     pub(super) async fn wrap(&self, secret: &[u8; KEY], place: &str) -> Result<Wrapped> {
         let loaded = self.loaded();
         let missing = || Error::new(ErrorKind::Internal, "no master key is configured");
-        let master = loaded.first().ok_or_else(missing)?;
+        let master = loaded.all.first().ok_or_else(missing)?;
         let plain = [&secret[..], place.as_bytes()].concat();
         let text = match master {
             Master::Local(key) => key.wrap(&plain)?,
@@ -230,10 +250,13 @@ impl MasterKeys {
         let (tenant, id) = (&key.client_id, &key.master_key);
         if !self.has(id) {
             // Encrypted by another daemon, under a key that was added after this one started.
-            self.reload().map_err(|e| unavailable(e.message))?;
+            self.reload().map_err(|e| Error {
+                kind: ErrorKind::Unavailable,
+                ..e
+            })?;
         }
         let loaded = self.loaded();
-        let Some(master) = loaded.iter().find(|master| master.id() == id) else {
+        let Some(master) = loaded.all.iter().find(|master| master.id() == id) else {
             return Err(unavailable(format!(
                 "the data key of {tenant} is encrypted under master key {id}, which is not given"
             )));

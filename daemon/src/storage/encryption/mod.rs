@@ -10,7 +10,7 @@ mod tests;
 mod turns;
 mod vault;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine;
@@ -130,7 +130,13 @@ impl Encryption {
         let Some(masters) = &self.masters else {
             return match keys.as_slice() {
                 [] => Ok(()),
-                keys => Err(unreadable(keys, ", and --master-key-url is not set")),
+                keys => {
+                    let ids: BTreeSet<&str> = keys.iter().map(|k| k.master_key.as_str()).collect();
+                    let ids: Vec<&str> = ids.into_iter().collect();
+                    let under = ids.join(", ");
+                    let why = format!(" under master key {under}, and --master-key-url is not set");
+                    Err(unreadable(keys, &why))
+                }
             };
         };
         let mut by_master: BTreeMap<&str, Vec<DataKey>> = BTreeMap::new();
@@ -140,7 +146,8 @@ impl Encryption {
         }
         for (master, keys) in by_master {
             if !masters.has(master) {
-                let which = format!(" under master key {master}, which is not given");
+                let given = masters.listed().join(", ");
+                let which = format!(" under master key {master}, which is not given: {given} is");
                 return Err(unreadable(&keys, &which));
             }
             match masters.unwrap_any(&keys).await {
@@ -331,7 +338,7 @@ fn unreadable(keys: &[DataKey], why: &str) -> Error {
     let plural = if count == 1 { "" } else { "s" };
     let message = format!("data of {count} tenant{plural} is encrypted{why}");
     Error::new(ErrorKind::Refused, message).hint(
-        "give that master key with --master-key-url or KGRCA_MASTER_KEY_URL; several keys are \
-         separated by commas",
+        "give that master key with --master-key-url or KGRCA_MASTER_KEY_URL, from its backup if it \
+         was replaced; beside the new one if that is to stay: several are separated by commas",
     )
 }

@@ -68,6 +68,18 @@ impl Encryption {
         self.masters.as_ref()?.current()
     }
 
+    /// Reads the master keys again. Returns the ids of those that are in their place, in order.
+    ///
+    /// # Errors
+    /// When one cannot be read; those that were read before stay in use.
+    pub fn master_keys(&self) -> Result<Vec<String>> {
+        let Some(masters) = &self.masters else {
+            return Ok(Vec::new());
+        };
+        masters.reload()?;
+        Ok(masters.listed())
+    }
+
     /// Whether new data is encrypted.
     pub fn encrypts_new(&self) -> bool {
         self.is_on() && self.encrypts_new

@@ -30,7 +30,22 @@ pub(in crate::storage) async fn open(
         warn_if_within(Path::new(file), folder);
     }
     let encryption = Encryption::open(Arc::clone(meta), &urls, encrypts_new).await?;
-    let encryption = encryption.beside(not_encrypted(settings, folder)?);
+    let mut places = not_encrypted(settings, folder)?;
+    if !encryption.encrypts_new() {
+        let log = settings.log_url.resolved()?;
+        if scheme(&log) != "kafka" {
+            places.insert(
+                0,
+                format!("records in {}", path(&log, folder, "log").display()),
+            );
+        }
+        places.push(format!(
+            "snapshots in {}",
+            folder.join("snapshots").display()
+        ));
+        places.push("the secrets by which values are hashed, in the metadata".to_owned());
+    }
+    let encryption = encryption.beside(places);
     if encryption.is_on() {
         for place in encryption.not_encrypted() {
             tracing::warn!("not encrypted by kgrcad: {place}; use an encrypted file system");

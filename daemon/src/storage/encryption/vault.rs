@@ -218,12 +218,45 @@ impl Vault {
     fn unreachable(&self, error: reqwest::Error) -> Failure {
         // Whoever waits has waited long enough.
         let is_brief = !error.is_timeout();
-        let error = self.failed(&with_causes(&error.without_url()));
+        let hint = format!(
+            "check that Vault runs and is reached from kgrcad at {}; a certificate of a CA of your \
+             own needs ?ca=FILE in the URL",
+            self.mount
+        );
+        let error = self.failed(&with_causes(&error.without_url())).hint(hint);
         if is_brief {
             Failure::Brief(error)
         } else {
             Failure::Lasting(error)
         }
+    }
+
+    /// What to do about a refusal of Vault.
+    fn way_out(&self, status: StatusCode, why: &str) -> Option<String> {
+        let (mount, key) = self.id_of_key();
+        if why.contains("sealed") {
+            return Some("unseal Vault: vault operator unseal".to_owned());
+        }
+        if status == StatusCode::FORBIDDEN {
+            return Some(format!(
+                "the token is missing, has expired, or may not do it: `vault token lookup` shows \
+                 which; its policy needs `update` on {mount}/encrypt/{key} and \
+                 {mount}/decrypt/{key}"
+            ));
+        }
+        if status == StatusCode::NOT_FOUND || why.contains("not found") {
+            return Some(format!(
+                "check mount and key in --master-key-url: `vault read {mount}/keys/{key}`. Restore \
+                 a key that was deleted: another of this name does not decrypt what is stored"
+            ));
+        }
+        None
+    }
+
+    /// Mount and name of the key.
+    fn id_of_key(&self) -> (&str, &str) {
+        let mount = self.mount.split_once("/v1/").map(|(_, mount)| mount);
+        (mount.unwrap_or_default(), &self.key)
     }
 
     fn refused(&self, status: StatusCode, refusal: &Refusal) -> Failure {
@@ -233,6 +266,10 @@ impl Vault {
             return Error::new(ErrorKind::Corrupt, message).into();
         }
         let error = self.failed(&format!("{status}: {why}"));
+        let error = match self.way_out(status, &why) {
+            Some(hint) => error.hint(hint),
+            None => error,
+        };
         if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
             Failure::Brief(error)
         } else {
