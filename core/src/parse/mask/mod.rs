@@ -2,9 +2,11 @@
 //! form of a known kind of secret, and the user part of connection strings. Hosts, ports, names and
 //! flags stay, because the diagnosis reads them.
 
+mod access_log;
 mod encoded;
 mod hash;
 mod header;
+mod languages;
 mod manifest;
 mod name;
 mod parsed;

@@ -1,5 +1,6 @@
 //! Which names announce a secret, by their words: `dbPassword`, `SMTP_PASS`, `client-secret`.
 
+use super::languages;
 use super::rules::entropy;
 
 /// What the value beside a name is.
@@ -153,6 +154,9 @@ fn words(name: &str) -> Vec<String> {
 
 /// What a name announces.
 pub(super) fn sort(name: &str) -> Sort {
+    if languages::is_password(name) {
+        return Sort::Password;
+    }
     let words = words(name);
     let mut words: Vec<&str> = words
         .iter()

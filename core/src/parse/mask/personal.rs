@@ -4,12 +4,19 @@ use std::net::IpAddr;
 use std::ops::Range;
 
 use super::encoded::long_runs;
-use super::scan::{Found, ahead};
+use super::scan::{Found, ahead, behind};
 
 /// Names before the address of a client. Addresses of pods, services and nodes stay: see
 /// [`is_person`].
-pub(super) const CLIENT_WORDS: [&str; 10] = [
+pub(super) const CLIENT_WORDS: [&str; 17] = [
     "client",
+    "connecting-ip",
+    "connecting_ip",
+    "source.ip",
+    "source_ip",
+    "sourceip",
+    "src_ip",
+    "srcip",
     "remote",
     "forwarded",
     "real-ip",
@@ -58,6 +65,10 @@ pub(super) fn client(text: &str, word: Range<usize>, found: &mut Found) {
         return;
     };
     let mut start = word.end + name + gap;
+    // `Forwarded: for=203.0.113.9`.
+    if let Some(node) = ahead(text, start).strip_prefix("for=") {
+        start += 4 + node.len() - node.trim_start_matches(['"', '[', '\\']).len();
+    }
     // A proxy appends the address it sees: `X-Forwarded-For: client, proxy`.
     for part in ahead(text, start).split_inclusive(',').take(8) {
         let lead = part.len() - part.trim_start().len();
@@ -69,6 +80,18 @@ pub(super) fn client(text: &str, word: Range<usize>, found: &mut Found) {
         };
         found.add(start + lead..start + lead + len);
         start += part.len();
+    }
+}
+
+/// Masks the address in `from 203.0.113.9 port 51022`, as servers name whoever logs in.
+pub(super) fn login(text: &str, port: usize, found: &mut Found) {
+    let before = behind(text, port);
+    let Some((rest, word)) = before.rsplit_once(' ') else {
+        return;
+    };
+    let is_person = word.parse().is_ok_and(is_person);
+    if is_person && (rest == "from" || rest.ends_with(" from")) {
+        found.add(port - word.len()..port);
     }
 }
 
@@ -84,7 +107,7 @@ fn address(text: &str) -> Option<usize> {
 
 /// Whether an address can be that of a person: not one of a private network, as pods, services and
 /// nodes have it, on which the diagnosis depends.
-fn is_person(ip: IpAddr) -> bool {
+pub(super) fn is_person(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => {
             let [a, b, ..] = ip.octets();
@@ -109,7 +132,11 @@ pub(super) fn cards(text: &str, found: &mut Found) {
         let is_inside = |at: Option<&u8>| {
             at.is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.'))
         };
-        let is_cut = start > 0 && is_inside(bytes.get(start - 1)) || is_inside(bytes.get(end));
+        // A dash joins a number to what follows it, such as the rest of an identifier.
+        let is_joined = bytes.get(end) == Some(&b'-')
+            && bytes.get(end + 1).is_some_and(u8::is_ascii_alphanumeric);
+        let is_cut =
+            start > 0 && is_inside(bytes.get(start - 1)) || is_inside(bytes.get(end)) || is_joined;
         if !is_cut && is_card(inner) {
             found.add(start..end);
         }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::scan::{self, What};
-use super::{HashKey, MASK, argument, header, variable};
+use super::{HashKey, MASK, access_log, argument, header, variable};
 use crate::model::{Kind, Topic};
 
 /// The maps that hold the content of Secrets and `ConfigMap`s.
@@ -88,6 +88,7 @@ fn may_hold_secret(text: &str) -> bool {
         || text.contains("httpHeaders")
         || text.contains("\\u")
         || text.contains("\\/")
+        || access_log::is_possible(text)
         || !scan::ranges(text, What::All, 0).is_empty()
 }
 

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 use super::rules::RULES;
-use super::{encoded, header, manifest, pem, personal, url, value};
+use super::{access_log, encoded, header, languages, manifest, pem, personal, url, value};
 
 /// Parts of names of secrets. A longer word that contains one needs no entry.
 const NAME_PARTS: [&str; 12] = [
@@ -37,6 +37,7 @@ enum Needle {
     Cookie,
     Manifest,
     Client,
+    Port,
     /// A rule, by its index.
     Rule(usize),
 }
@@ -56,6 +57,9 @@ static SCANNER: LazyLock<Scanner> = LazyLock::new(|| {
     for part in NAME_PARTS {
         add(part, Needle::NamePart);
     }
+    for word in languages::NEEDLES.iter() {
+        add(word, Needle::NamePart);
+    }
     for word in personal::CLIENT_WORDS {
         add(word, Needle::Client);
     }
@@ -67,6 +71,7 @@ static SCANNER: LazyLock<Scanner> = LazyLock::new(|| {
         ("authorization", Needle::Authorization),
         ("cookie", Needle::Cookie),
         ("secret", Needle::Manifest),
+        (" port ", Needle::Port),
     ] {
         add(word, needle);
     }
@@ -158,13 +163,14 @@ pub(super) fn ranges(text: &str, what: What, encodings: u8) -> Vec<Range<usize>>
             Needle::Url => url::user(text, hit.end(), &mut found),
             Needle::Pem if hit.start() < key_end => {}
             Needle::Pem => key_end = pem::block(text, hit.start(), &mut found),
-            Needle::Email | Needle::Client if what == What::Secrets => {}
+            Needle::Email | Needle::Client | Needle::Port if what == What::Secrets => {}
             Needle::Email => personal::email(text, hit.start(), &mut found),
             Needle::Bearer => header::bearer(text, hit.end(), &mut found),
             Needle::Authorization => header::authorization(text, hit.end(), &mut found),
             Needle::Cookie if hit.start() < cookies_end => {}
             Needle::Cookie => cookies_end = header::cookies(text, hit.end(), &mut found),
             Needle::Client => personal::client(text, hit.range(), &mut found),
+            Needle::Port => personal::login(text, hit.start(), &mut found),
             Needle::Manifest => is_manifest = is_manifest || manifest::is_kind(text, hit.start()),
             Needle::Rule(at) => {
                 if let Some(range) = RULES[at].secret(text, hit.range()) {
@@ -178,6 +184,7 @@ pub(super) fn ranges(text: &str, what: What, encodings: u8) -> Vec<Range<usize>>
     }
     if what == What::All {
         personal::cards(text, &mut found);
+        access_log::clients(text, &mut found);
     }
     encoded::runs(text, encodings, &mut found);
     found.merged(text)

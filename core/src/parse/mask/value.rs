@@ -89,10 +89,11 @@ impl Place<'_> {
         let quotes = rest.len() - rest.trim_start_matches(['"', '\'', '\\', ']']).len();
         let is_quoted = quotes > 0;
         let behind = &rest[quotes..];
-        let tail = behind.trim_start_matches([' ', '\t']);
+        // French has a space of its own before a colon.
+        let tail = behind.trim_start_matches([' ', '\t', '\u{a0}', '\u{202f}']);
         let is_apart = tail.len() < behind.len();
         let at = |part: &str| text.len() - part.len();
-        for separator in ["=>", "->", ":=", "==", "=", ":"] {
+        for separator in ["=>", "->", ":=", "==", "=", ":", "：", "＝"] {
             let Some(inner) = tail.strip_prefix(separator) else {
                 continue;
             };
