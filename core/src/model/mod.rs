@@ -19,5 +19,5 @@ pub use memory::memory;
 pub use name::{Alias, Kind};
 pub use record::{Act, ActKind, Alert, Body, Edge, Episode, LogLine, Op, Record, Subject, Topic};
 pub use severity::Severity;
-pub use text::Str;
+pub use text::{Str, counted};
 pub use time::Time;

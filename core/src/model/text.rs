@@ -17,6 +17,13 @@ use serde::{Deserialize, Serialize, Serializer};
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Str(Arc<str>);
 
+/// A number of things: `1 cluster`, `2 clusters`.
+pub fn counted(number: impl Into<u64>, noun: &str) -> String {
+    let number = number.into();
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
 /// Maximum length of interned texts, in bytes: names, labels and words of the API are shorter.
 const MAX_INTERNED: usize = 64;
 /// Number of interned texts per thread.
@@ -148,6 +155,12 @@ impl<'de> Deserialize<'de> for Str {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn one_thing_is_not_plural() {
+        assert_eq!(counted(1_u64, "cluster"), "1 cluster");
+        assert_eq!(counted(0_u64, "cluster"), "0 clusters");
+    }
 
     #[test]
     fn recent_texts_are_shared() {

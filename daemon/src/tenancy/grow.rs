@@ -1,7 +1,7 @@
 //! Adds partitions to a tenant: clusters move to other partitions, together with the current state
 //! of their objects.
 
-use kgrca_core::model::Topic;
+use kgrca_core::model::{Topic, counted};
 use kgrca_core::storage::{
     Entry, Error, ErrorKind, SkippedOffsets, Stored, StreamId, partition_of,
 };
@@ -45,7 +45,8 @@ pub async fn can_grow(
     let pending = ctx.fleet.waiting_records(tenant).await?;
     if partitions > client.partitions && (client.state != TenantState::Suspended || pending > 0) {
         let reason = if pending > 0 {
-            format!("{pending} records are still waiting")
+            let are = if pending == 1 { "is" } else { "are" };
+            format!("{} {are} still waiting", counted(pending, "record"))
         } else {
             "the tenant is active".to_owned()
         };

@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use kgrca_core::model::Str;
 use kgrca_core::model::time::DAY;
+use kgrca_core::model::{Str, counted};
 use kgrca_core::tenancy::TenantId;
 
 use super::actor::TenantScope;
@@ -72,9 +72,11 @@ pub(super) async fn admit(app: &App, tenant: TenantScope<'_>, named: &BTreeSet<S
     let refused = app.cluster_quota.admit(tenant.id, active, named, limit);
     refused.map_err(|active| {
         let names: Vec<&str> = named.iter().map(|n| &**n).collect();
+        let are = if active == 1 { "is" } else { "are" };
         let message = format!(
-            "plan `{}` allows {limit} clusters; {active} are active, `{}` would exceed that",
+            "plan `{}` allows {}; {active} {are} active, `{}` would exceed that",
             tenant.plan.name,
+            counted(limit, "cluster"),
             names.join("`, `")
         );
         Error::quota_exceeded(message, 3600).hint(

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use kgrca_core::api::Check;
 use kgrca_core::jobs::JobState;
-use kgrca_core::model::Topic;
+use kgrca_core::model::{Topic, counted};
 use kgrca_core::storage::Result;
 use kgrca_core::storage::seal::Keyring;
 use kgrca_core::tenancy::{Saga, SagaKind, Step, StepState, Tenant, TenantId};
@@ -96,9 +96,9 @@ async fn of_damage(app: &App, tenant: &Tenant) -> Option<Check> {
         what,
         ok: false,
         found: format!(
-            "damaged: {} files with {bytes} bytes set aside, {records} records missing; the first \
-             is {}",
-            parts.len(),
+            "damaged: {} with {bytes} bytes set aside, {} missing; the first is {}",
+            counted(parts.len() as u64, "file"),
+            counted(records, "record"),
             first.file
         ),
         hint: Some(

@@ -83,10 +83,11 @@ async fn a_flipped_byte_costs_one_record_of_one_tenant_and_is_counted() {
         let check = damage_check(&server, &a).await.unwrap();
         assert_eq!(check["ok"], false);
         assert!(
-            check["found"]
-                .as_str()
-                .unwrap()
-                .contains("1 records missing"),
+            check["found"].as_str().unwrap().contains("1 file with ")
+                && check["found"]
+                    .as_str()
+                    .unwrap()
+                    .contains(", 1 record missing"),
             "{check}"
         );
         assert!(damage_check(&server, &b).await.is_none());

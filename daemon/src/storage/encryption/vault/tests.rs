@@ -97,6 +97,10 @@ fn answer(
             }
             ("200 OK", json!({"data": {"plaintext": "dGV4dA=="}}))
         }
+        "POST /v1/transit/decrypt/sealed HTTP/1.1" => {
+            let sealed = json!({"errors": ["Vault is sealed"]});
+            ("503 Service Unavailable", sealed)
+        }
         "POST /v1/transit/encrypt/empty HTTP/1.1" => ("200 OK", json!({"warnings": []})),
         "POST /v1/transit/encrypt/blank HTTP/1.1" => {
             ("200 OK", json!({"data": {"ciphertext": ""}}))
@@ -175,6 +179,37 @@ async fn keys_are_encrypted_and_decrypted_and_refusals_are_named() {
     std::fs::remove_file(token.path()).unwrap();
     let error = vault.encrypt(b"secret").await.unwrap_err();
     assert!(error.message.contains("no token"), "{error}");
+}
+
+#[tokio::test]
+async fn each_refusal_has_its_own_way_out() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let address = stand_in().await;
+    let token = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(token.path(), TOKEN).unwrap();
+    let url = |address: &str, key: &str| {
+        let file = token.path().display();
+        format!("vault://{address}/transit/{key}?tls=false&token-file={file}")
+    };
+    let (here, away) = (address.to_string(), "127.0.0.1:1".to_owned());
+    for (address, key, way_out) in [
+        (&here, "sealed", "vault operator unseal"),
+        (&here, "gone", "`vault read transit/keys/gone`"),
+        (&here, "mistyped", "`vault read transit/keys/mistyped`"),
+        (
+            &away,
+            "kgrca",
+            "reached from kgrcad at http://127.0.0.1:1/v1/transit",
+        ),
+    ] {
+        let vault = Vault::parse(&url(address, key)).unwrap();
+        let hint = vault.decrypt("vault:v1:x").await.unwrap_err().hint.unwrap();
+        assert!(hint.contains(way_out), "{key}: {hint}");
+    }
+    std::fs::write(token.path(), "hvs.expired").unwrap();
+    let vault = Vault::parse(&url(&here, "kgrca")).unwrap();
+    let hint = vault.encrypt(b"secret").await.unwrap_err().hint.unwrap();
+    assert!(hint.contains("`update` on transit/encrypt/kgrca"), "{hint}");
 }
 
 #[test]
