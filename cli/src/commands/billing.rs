@@ -274,10 +274,11 @@ fn recount(env: &Env<'_>, path: &str, days: DaysArgs) -> Result<Page<VerifiedDay
 fn verify(env: &Env<'_>, tenant: String, days: DaysArgs) -> Result {
     let path = format!("/api/v1/admin/billing/{}/verify", id_of(env, tenant)?);
     let page = recount(env, &path, days)?;
-    let result = |d: &VerifiedDay| match d.agrees {
-        Some(true) => "ok",
-        Some(false) => "mismatch",
-        None => "older than log retention",
+    let result = |d: &VerifiedDay| match (d.agrees, d.damaged.first()) {
+        (Some(true), _) => "ok",
+        (Some(false), _) => "mismatch",
+        (None, Some(_)) => "damaged log",
+        (None, None) => "older than log retention",
     };
     env.out.value(&page, || {
         Table::new(&["DAY", "BILLED", "IN LOG", "RESULT"]).rows(&page.items, |d| {
@@ -289,7 +290,14 @@ fn verify(env: &Env<'_>, tenant: String, days: DaysArgs) -> Result {
             ]
         })
     })?;
-    if page.items.iter().any(|d| d.agrees == Some(false)) {
+    for day in &page.items {
+        for records in &day.damaged {
+            let text = format!("{}: damaged, and missing: {}", day.day, records.place());
+            env.out.message(&text);
+        }
+    }
+    let is_wrong = |d: &VerifiedDay| d.agrees == Some(false) || !d.damaged.is_empty();
+    if page.items.iter().any(is_wrong) {
         return Err(CliError::found());
     }
     Ok(())

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::model::{RecordCounts, Time};
+use crate::model::{RecordCounts, Time, counted};
 use crate::storage::{ClusterCounts, UsageRow};
 
 mod encryption;
@@ -262,4 +262,34 @@ pub struct VerifiedDay {
     pub in_log: Option<i64>,
     /// Whether both are equal; absent when the log no longer has all of that day.
     pub agrees: Option<bool>,
+    /// Records of that day, or of the days around it, that are missing because the log was damaged;
+    /// only where the log has fewer events than were metered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub damaged: Vec<DamagedRecords>,
+}
+
+/// Records that are missing because a file of the log was damaged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DamagedRecords {
+    /// Their topic.
+    pub topic: String,
+    /// Their partition.
+    pub partition: u32,
+    /// Offset of the first one.
+    pub first: u64,
+    /// How many they are; at most so many where the topic has states.
+    pub records: u64,
+}
+
+impl DamagedRecords {
+    /// How many records are missing where, as text.
+    pub fn place(&self) -> String {
+        format!(
+            "{} of {}, partition {}, from offset {}",
+            counted(self.records, "record"),
+            self.topic,
+            self.partition,
+            self.first
+        )
+    }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::DamagedRecords;
 use crate::billing::Overrides;
 use crate::model::Time;
 use crate::tenancy::{ApiKey, Tenant};
@@ -153,6 +154,9 @@ pub struct TenantStatus {
     pub rejected: u64,
     /// Size of its records and its graph in bytes, as last measured.
     pub storage_bytes: u64,
+    /// Records that are missing because the log was damaged; absent in lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub damaged: Vec<DamagedRecords>,
 }
 
 /// The result of a check.

@@ -151,6 +151,9 @@ pub struct Manifest {
     pub exported_at: Time,
     /// Whether the tenant was in service during the export.
     pub was_served: bool,
+    /// Which records are missing because the log was damaged, as text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub damaged: Vec<String>,
     /// The files.
     pub files: Vec<PartFile>,
 }

@@ -96,6 +96,8 @@ pub struct SetAside {
     pub file: String,
     /// Size of the file.
     pub bytes: u64,
+    /// Offset of the first record that is missing because of it.
+    pub first: u64,
     /// Records that are missing because of it; at most so many where the stream was compacted.
     pub records: u64,
 }

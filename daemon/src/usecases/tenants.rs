@@ -4,7 +4,7 @@ mod change;
 mod create;
 mod status;
 
-use kgrca_core::api::{Page, TenantStatus};
+use kgrca_core::api::{DamagedRecords, Page, TenantStatus};
 use kgrca_core::billing::{self, Plan};
 use kgrca_core::tenancy::{Saga, Tenant, TenantId, TenantState};
 
@@ -84,7 +84,25 @@ pub async fn show(app: &App, actor: &Actor, id: &str) -> Result<TenantStatus> {
     actor.operator()?;
     let tenant = find_existing(app, id).await?.row;
     audit_counts::read(app, actor, Some(id), "tenant");
-    status::of_tenant(app, tenant).await
+    let mut status = status::of_tenant(app, tenant).await?;
+    if let Some(id) = TenantId::parse(id) {
+        status.damaged = damaged(app, &id).await?;
+    }
+    Ok(status)
+}
+
+/// What is missing of a tenant's log because it was damaged.
+pub(super) async fn damaged(app: &App, id: &TenantId) -> Result<Vec<DamagedRecords>> {
+    let parts = app.stores.log.set_aside(id).await?;
+    let missing = parts.into_iter().filter(|part| part.records > 0);
+    Ok(missing
+        .map(|part| DamagedRecords {
+            topic: part.stream.topic.as_str().to_owned(),
+            partition: part.stream.partition,
+            first: part.first,
+            records: part.records,
+        })
+        .collect())
 }
 
 /// Deletes a tenant: it is no longer served from now on, and its data is removed after the grace

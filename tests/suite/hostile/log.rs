@@ -104,6 +104,75 @@ async fn a_flipped_byte_costs_one_record_of_one_tenant_and_is_counted() {
     server.settled(&a, 13).await;
 }
 
+/// What is missing is said to be damaged, with its place, wherever the log is read again.
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_is_named_in_recounts_and_exports() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let (a, b) = (
+        server.tenant("A", "pro").await,
+        server.tenant("B", "pro").await,
+    );
+    for tenant in [&a, &b] {
+        send_events(&server, tenant, 0..10).await;
+        server.settled(tenant, 10).await;
+    }
+    assert!(server.terminate());
+    let segment = segments(folder.path(), &a).remove(0);
+    let partition = segment.parent().and_then(Path::file_name).unwrap();
+    let partition: u32 = partition.to_str().unwrap().parse().unwrap();
+    let mut bytes = std::fs::read(&segment).unwrap();
+    // The first record: as if retention had removed it.
+    bytes[20] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let recount = async |tenant: &Tenant| {
+        let path = format!("/api/v1/admin/billing/{}/verify", tenant.id);
+        let answer = server.get(&path, &server.operator).await;
+        answer["items"][0].clone()
+    };
+    let place = json!([{
+        "topic": "events.normalized", "partition": partition, "first": 0, "records": 1,
+    }]);
+    let day = recount(&a).await;
+    assert_eq!(
+        (&day["counted"], &day["in_log"]),
+        (&json!(10), &json!(9)),
+        "{day}"
+    );
+    assert_eq!(
+        (&day["agrees"], &day["damaged"]),
+        (&json!(null), &place),
+        "{day}"
+    );
+    let day = recount(&b).await;
+    assert_eq!(
+        (&day["agrees"], &day["damaged"]),
+        (&json!(true), &json!(null)),
+        "{day}"
+    );
+    for (tenant, code, lines) in [(&a, 10, 9), (&b, 0, 10)] {
+        let out = folder.path().join(format!("export-{}", tenant.id));
+        let exported = std::process::Command::new(kgrca_tests::binary("kgrca"))
+            .args(["tenant", "export", &tenant.id, "--out"])
+            .arg(&out)
+            .env("KGRCA_URL", &server.url)
+            .env("KGRCA_OPERATOR_KEY", &server.operator)
+            .env("HOME", folder.path())
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&exported.stderr);
+        assert_eq!(exported.status.code(), Some(code), "{text}");
+        let records = std::fs::read_to_string(out.join("records.jsonl")).unwrap();
+        assert_eq!(records.lines().count(), lines);
+        let manifest = std::fs::read_to_string(out.join("manifest.json")).unwrap();
+        let place = format!("1 record of events.normalized, partition {partition}, from offset 0");
+        for shown in [&*text, &manifest] {
+            assert_eq!(shown.contains(&place), code == 10, "{shown}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_cannot_be_opened_stops_its_tenant_only() {
     let folder = tempfile::tempdir().unwrap();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use kgrca_core::api::TenantStatus;
+use kgrca_core::api::{DamagedRecords, TenantStatus};
 use kgrca_core::storage::archive::{FORMAT, Manifest, Part, PartFile};
 use kgrca_core::tenancy::TenantState;
 
@@ -39,7 +39,17 @@ pub(super) fn run(env: &Env<'_>, id: &str, out: &Path, key_file: Option<&Path>) 
     env.out.value(&manifest, || {
         let cells = |f: &PartFile| [f.file.clone(), f.rows.to_string(), f.sha256.clone()];
         Table::new(&["FILE", "ROWS", "SHA256"]).rows(&manifest.files, cells)
-    })
+    })?;
+    if manifest.damaged.is_empty() {
+        return Ok(());
+    }
+    for place in &manifest.damaged {
+        env.out
+            .message(&format!("damaged, and missing in the export: {place}"));
+    }
+    env.out
+        .message("the export is complete but for these; its manifest lists them");
+    Err(CliError::found())
 }
 
 impl<'a> Export<'a> {
@@ -91,6 +101,10 @@ impl<'a> Export<'a> {
             .map(|part| self.download(&archive, *part))
             .collect::<Result<Vec<_>>>()?;
         let was_served = self.is_active() || self.has_changed(&files)?;
+        // Damage that was not known before was found by reading the records.
+        let id = &self.status.client.client_id;
+        let status: TenantStatus = self.client.get(As::Operator, &path(id), &[])?;
+        let damaged = status.damaged.iter().map(DamagedRecords::place).collect();
         let tenant = self.status.client;
         let manifest = Manifest {
             format: FORMAT,
@@ -100,6 +114,7 @@ impl<'a> Export<'a> {
             plan: tenant.plan,
             exported_at,
             was_served,
+            damaged,
             files,
         };
         archive.write_manifest(&manifest)?;

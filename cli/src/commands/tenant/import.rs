@@ -59,6 +59,10 @@ pub(super) fn run(env: &Env<'_>, args: Args) -> Result {
         args.directory.display(),
         key_file.unwrap_or_default()
     );
+    for place in &manifest.damaged {
+        env.out
+            .message(&format!("damaged, and missing in the export: {place}"));
+    }
     env.out.message(&format!(
         "importing tenant {}; if this is interrupted, {recovery}",
         saga.client_id

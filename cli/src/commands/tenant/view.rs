@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use kgrca_core::api::{Page, TenantStatus};
+use kgrca_core::api::{DamagedRecords, Page, TenantStatus};
 
 use super::{Env, TENANTS, path};
 use crate::client::As;
@@ -74,6 +74,7 @@ fn details(env: &Env<'_>, s: &TenantStatus) -> Table {
         .iter()
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
+    let damaged: Vec<String> = s.damaged.iter().map(DamagedRecords::place).collect();
     let properties = [
         ("id", tenant.client_id.clone()),
         ("name", tenant.name.clone()),
@@ -95,6 +96,7 @@ fn details(env: &Env<'_>, s: &TenantStatus) -> Table {
         ("quota used", quota(s).unwrap_or_default()),
         ("rejected", s.rejected.to_string()),
         ("storage", env.out.size(s.storage_bytes)),
+        ("damaged, and missing", damaged.join("; ")),
     ];
     let set = properties.into_iter().filter(|(_, v)| !v.is_empty());
     Table::new(&["PROPERTY", "VALUE"]).rows(set, |(name, value)| [name.to_owned(), value])

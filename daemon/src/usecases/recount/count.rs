@@ -1,11 +1,12 @@
 //! Counts the billable events in a tenant's log again, day by day.
 
+mod gaps;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use kgrca_core::api::{Page, VerifiedDay};
+use kgrca_core::api::{DamagedRecords, Page, VerifiedDay};
 use kgrca_core::billing::Metric;
 use kgrca_core::engine::{Sequences, events_of};
-use kgrca_core::model::time::DAY;
 use kgrca_core::model::{Record, Str};
 use kgrca_core::parse::{self, Context};
 use kgrca_core::storage::{SkippedOffsets, Stored, StreamId, partition_of};
@@ -16,6 +17,7 @@ use crate::usecases::app::App;
 use crate::usecases::error::Result;
 use crate::usecases::tenants::{self, FoundTenant};
 use crate::usecases::usage::DaySpan;
+use gaps::{DaysOfStream, Gap};
 
 /// Log entries that are read at once.
 const PAGE: usize = 10_000;
@@ -63,13 +65,14 @@ struct EventsOfLog {
     events: BTreeMap<String, i64>,
     /// The first day of which the log still holds everything.
     complete_from: String,
+    gaps: Vec<Gap>,
 }
 
 impl EventsOfLog {
     /// Counts up to what was committed.
     async fn count(app: &App, tenant: &FoundTenant, progress: impl Fn(String)) -> Result<Self> {
         let FoundTenant { id, row } = tenant;
-        let mut counted = Self::default();
+        let (mut counted, mut streams) = (Self::default(), Vec::new());
         let offsets = app.stores.meta.offsets(id).await?;
         let skipped: SkippedOffsets = app.stores.meta.skipped(id).await?.into_iter().collect();
         let metered: Vec<_> = offsets
@@ -79,19 +82,15 @@ impl EventsOfLog {
         for (i, offset) in metered.iter().enumerate() {
             progress(format!("stream {} of {}", i + 1, metered.len()));
             let mut counter = StreamCounter::new(id, row, offset.stream);
+            let mut days = DaysOfStream::default();
             let mut from = 0;
             while from < offset.next {
                 let read = app.stores.log.read(id, offset.stream, from, PAGE).await?;
-                let (Some(first), Some(last)) = (read.first(), read.last()) else {
+                let Some(last) = read.last() else {
                     break;
                 };
-                if from == 0 && first.offset > 0 {
-                    // Retention removed the beginning, which may be a part of this day.
-                    let complete = first.received_at.plus(DAY).day();
-                    counted.complete_from =
-                        std::mem::take(&mut counted.complete_from).max(complete);
-                }
                 from = last.offset + 1;
+                days.note(&read);
                 let is_applied = |stored: &&Stored| {
                     stored.offset < offset.next && !skipped.contains(offset.stream, stored.offset)
                 };
@@ -102,18 +101,47 @@ impl EventsOfLog {
                     }
                 }
             }
+            streams.push((offset.stream, days));
         }
+        // Damage that was not known is found while the log is read.
+        counted.compare_with_damage(&streams, tenants::damaged(app, id).await?);
         Ok(counted)
+    }
+
+    /// Notes from which day on the log is complete, and where it is not because it was damaged.
+    fn compare_with_damage(
+        &mut self,
+        streams: &[(StreamId, DaysOfStream)],
+        damaged: Vec<DamagedRecords>,
+    ) {
+        for (stream, days) in streams {
+            let is_here = |of: &&DamagedRecords| {
+                of.topic == stream.topic.as_str() && of.partition == stream.partition
+            };
+            let here: Vec<&DamagedRecords> = damaged.iter().filter(is_here).collect();
+            if let Some(complete) = days.complete_from(&here) {
+                let before = std::mem::take(&mut self.complete_from);
+                self.complete_from = before.max(complete);
+            }
+            self.gaps
+                .extend(here.into_iter().map(|records| days.gap(records)));
+        }
     }
 
     fn compare(&self, day: &str, counted: i64) -> VerifiedDay {
         let is_complete = *day >= *self.complete_from;
         let in_log = is_complete.then(|| self.events.get(day).copied().unwrap_or(0));
+        let mut damaged = Vec::new();
+        if in_log.is_some_and(|n| n < counted) {
+            let gaps = self.gaps.iter().filter(|gap| gap.covers(day));
+            damaged.extend(gaps.map(|gap| gap.records.clone()));
+        }
         VerifiedDay {
             day: day.to_owned(),
             counted,
             in_log,
-            agrees: in_log.map(|n| n == counted),
+            agrees: in_log.filter(|_| damaged.is_empty()).map(|n| n == counted),
+            damaged,
         }
     }
 }

@@ -31,5 +31,6 @@ pub async fn of_tenant(app: &App, tenant: Tenant) -> Result<TenantStatus> {
         quota_percent: limit.map(|limit| today.events * 100 / limit.max(1)),
         rejected: stats.records.rejected,
         storage_bytes: today.storage_bytes,
+        damaged: Vec::new(),
     })
 }

@@ -231,6 +231,7 @@ impl Stream {
                 stream,
                 bytes: self.folder.len_of(&path)?,
                 file: path.display().to_string(),
+                first: offsets.start,
                 records: offsets.end.saturating_sub(offsets.start),
             });
         }
