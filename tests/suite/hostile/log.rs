@@ -225,23 +225,40 @@ async fn logs_without_metadata_are_not_given_to_a_new_operator() {
     for name in files {
         let _ = std::fs::rename(folder.path().join(name), kept.path().join(name));
     }
-    for is_empty in [false, true] {
-        if is_empty {
-            std::fs::write(&meta, "").unwrap();
-        }
+    let start = || {
         let started = std::process::Command::new(kgrca_tests::binary("kgrcad"))
             .arg("--data")
             .arg(folder.path())
             .args(["--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"])
             .output()
             .unwrap();
-        let text = String::from_utf8_lossy(&started.stderr).into_owned();
-        assert!(
-            !started.status.success() && text.contains("records of 1 tenant"),
-            "{text}"
-        );
+        assert!(!started.status.success());
+        String::from_utf8_lossy(&started.stderr).into_owned()
+    };
+    for is_empty in [false, true] {
+        if is_empty {
+            std::fs::write(&meta, "").unwrap();
+        }
+        let text = start();
+        assert!(text.contains("records of 1 tenant"), "{text}");
         assert!(
             text.contains("restore the metadata from a backup"),
+            "{text}"
+        );
+    }
+    // What is no database is said to be none, and is not called a bug.
+    for (content, why) in [
+        ("not a database\n".repeat(500), "not a database of SQLite"),
+        (
+            format!("SQLite format 3\0{}", "x".repeat(5000)),
+            "not a database",
+        ),
+    ] {
+        std::fs::write(&meta, content).unwrap();
+        let text = start();
+        assert!(text.contains("meta.db") && text.contains(why), "{text}");
+        assert!(
+            text.contains("meta.db from a backup") && !text.contains("bug"),
             "{text}"
         );
     }

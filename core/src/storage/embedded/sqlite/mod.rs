@@ -1,6 +1,8 @@
 //! Metadata in `SQLite`: WAL; the engine's commits are NORMAL (the log replays them),
 //! administrative writes FULL.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +20,7 @@ use crate::migration_files;
 use crate::model::Time;
 use crate::storage::embedded::{MigrationFile, migrator};
 use crate::storage::sql::{Database, Purpose, Reach, Row, SqlMeta, Transaction, Value};
-use crate::storage::{Error, ErrorKind, Result};
+use crate::storage::{Error, ErrorKind, Result, with_causes};
 
 const MIGRATIONS: [MigrationFile; 14] = migration_files![
     "migrations";
@@ -69,6 +71,7 @@ impl SqlMeta<SqliteFile> {
     /// # Errors
     /// When the file cannot be opened, or was written by a newer version.
     pub async fn open(path: &Path) -> Result<Self> {
+        check_header(path)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -90,8 +93,11 @@ impl SqlMeta<SqliteFile> {
         let erasing = options.clone().pragma("secure_delete", "ON");
         let admin = pool(erasing, SqliteSynchronous::Full, 1)
             .await
-            .map_err(failed)?;
+            .map_err(|e| if_damaged(path, &e).unwrap_or_else(|| failed(e)))?;
         migrator(&MIGRATIONS).run(&admin).await.map_err(|e| {
+            if let Some(damaged) = if_damaged(path, &e) {
+                return damaged;
+            }
             let error = Error::new(ErrorKind::Corrupt, format!("{}: {e}", path.display()));
             error.hint("this file was written by another version; run the version that wrote it")
         })?;
@@ -259,6 +265,38 @@ fn read(row: &SqliteRow) -> Result<Row> {
 fn is_refusal(code: Option<&str>) -> bool {
     let code = code.and_then(|code| code.parse::<u32>().ok());
     code.is_some_and(|code| matches!(code & 0xff, 18..=20))
+}
+
+/// What a database begins with.
+const HEADER: &[u8; 16] = b"SQLite format 3\0";
+
+/// Refuses a file that has content, and not that of a database.
+fn check_header(path: &Path) -> Result<()> {
+    let mut start = Vec::new();
+    let read =
+        File::open(path).and_then(|file| file.take(HEADER.len() as u64).read_to_end(&mut start));
+    match read {
+        Ok(0) | Err(_) => Ok(()),
+        Ok(_) if start == HEADER => Ok(()),
+        Ok(_) => Err(damaged(path, "this is not a database of SQLite")),
+    }
+}
+
+/// The error of a database that cannot be read because its file is damaged.
+fn if_damaged(path: &Path, error: &dyn std::error::Error) -> Option<Error> {
+    let text = with_causes(error);
+    let is_damaged = ["malformed", "not a database"]
+        .iter()
+        .any(|of| text.contains(of));
+    is_damaged.then(|| damaged(path, &text))
+}
+
+fn damaged(path: &Path, why: &str) -> Error {
+    let file = path.display();
+    Error::new(ErrorKind::Corrupt, format!("{file}: {why}")).hint(format!(
+        "restore {file} from a backup. Without one, move it away, with its -wal and -shm: tenants, \
+         keys, incidents and usage are lost then, and the logs of tenants have no owner"
+    ))
 }
 
 /// Turns a database error into ours.
