@@ -72,7 +72,7 @@ pub struct Settings {
     /// [default: audit.key in the data directory]
     #[arg(long, env = "KGRCA_AUDIT_KEY")]
     pub audit_key: Option<PathBuf>,
-    /// File to which the signed ends of the audit log are appended every hour
+    /// File to which the signed ends of the audit log are appended at start and every hour
     #[arg(long, env = "KGRCA_AUDIT_ANCHOR")]
     pub audit_anchor: Option<PathBuf>,
     /// Master keys of encryption at rest: `file:PATH`, `env:NAME`, or

@@ -1,6 +1,7 @@
 //! `kgrca audit`
 
 mod anchor;
+mod sentence;
 
 use std::path::PathBuf;
 
@@ -59,15 +60,14 @@ fn list(env: &Env<'_>, owner: OwnerArgs) -> Result {
     let items = entries(env, owner)?.entries;
     let page = Page { items, next: None };
     env.out.value(&page, || {
-        Table::new(&["SEQ", "TIME", "ACTOR", "FROM", "ACTION", "TARGET"]).rows(&page.items, |e| {
+        Table::new(&["SEQ", "TIME", "ACTOR", "FROM", "WHAT"]).rows(&page.items, |e| {
             let audit = &e.audit;
             [
                 e.seq.to_string(),
                 env.out.time(audit.at),
                 audit.actor.clone(),
                 audit.address.clone().unwrap_or_default(),
-                audit.action.clone(),
-                audit.target.clone(),
+                sentence::of(audit),
             ]
         })
     })

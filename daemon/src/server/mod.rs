@@ -25,7 +25,7 @@ use crate::runtime;
 use crate::storage;
 use crate::telemetry;
 use crate::tls::TlsFiles;
-use crate::usecases::App;
+use crate::usecases::{App, audit_anchor};
 use crate::workers::Fleet;
 use listener::Serve;
 
@@ -89,6 +89,7 @@ pub async fn start(settings: Settings) -> Result<Running, Failure> {
         snapshots,
     ));
     let app = Arc::new(App::new(settings, stores, fleet));
+    checked("audit anchor", audit_anchor::start(&app).await)?;
     telemetry::Accuracy {
         ranks: app.stores.meta.feedback().await?,
     }

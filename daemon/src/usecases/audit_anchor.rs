@@ -11,6 +11,8 @@ use super::app::App;
 use super::audit;
 use super::error::{Error, Result};
 use crate::clock::now;
+use crate::environment::blocking;
+use crate::error::Failure;
 
 /// The ends of all chains at this moment, signed.
 ///
@@ -32,6 +34,26 @@ pub async fn export(app: &App, actor: &Actor) -> Result<AuditAnchor> {
     anchor(app, actor).await
 }
 
+/// Appends the first anchor of this start, so that a path that cannot be written shows at once.
+///
+/// # Errors
+/// When the file of the settings cannot be written; the daemon must not start then.
+pub async fn start(app: &App) -> std::result::Result<(), Failure> {
+    let Some(file) = &app.settings.audit_anchor else {
+        return Ok(());
+    };
+    let heads = app.stores.meta.audit_heads().await?;
+    let anchor = AuditAnchor::signed(now(), heads, &*app.stores.audit_key);
+    write(file.clone(), anchor).await.map_err(|e| {
+        Failure::file(
+            file,
+            e,
+            "name a file with --audit-anchor that kgrcad can create and append to, in a folder \
+             that exists",
+        )
+    })
+}
+
 /// Appends an anchor to the file of the settings, as a line of JSON. Returns how many chains it
 /// covers; `None` without such a file.
 ///
@@ -42,13 +64,17 @@ pub async fn append(app: &App, actor: &Actor) -> Result<Option<usize>> {
         return Ok(None);
     };
     let anchor = anchor(app, actor).await?;
-    let line = serde_json::to_string(&anchor).map_err(Error::internal)? + "\n";
-    let written = tokio::task::spawn_blocking(move || write(file, &line)).await;
-    written.map_err(Error::internal)?.map_err(Error::internal)?;
-    Ok(Some(anchor.heads.len()))
+    let chains = anchor.heads.len();
+    write(file, anchor).await.map_err(Error::internal)?;
+    Ok(Some(chains))
 }
 
-fn write(file: PathBuf, line: &str) -> std::io::Result<()> {
+async fn write(file: PathBuf, anchor: AuditAnchor) -> std::io::Result<()> {
+    let line = serde_json::to_string(&anchor)? + "\n";
+    blocking(move || append_line(file, &line)).await?
+}
+
+fn append_line(file: PathBuf, line: &str) -> std::io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.create(true).append(true);
     #[cfg(unix)]
