@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use kgrca_core::api::tls_hint;
 use kgrca_core::model::Time;
 use kgrca_core::model::time::SECOND;
 use reqwest::header::{ETAG, HeaderValue, IF_NONE_MATCH, LOCATION};
@@ -12,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::api_error::Refused;
-use crate::context::{Context, Secret};
+use crate::context::{Context, Secret, variable};
 use crate::error::{CliError, Kind, Result};
 use crate::output::now;
 
@@ -53,6 +54,11 @@ impl As {
     }
 }
 
+/// Variables with files for TLS.
+const CA_FILE: &str = "KGRCA_CA_FILE";
+const CLIENT_CERT: &str = "KGRCA_CLIENT_CERT";
+const CLIENT_KEY: &str = "KGRCA_CLIENT_KEY";
+
 /// How a request that creates something is repeated while the server is away.
 pub struct Retry<'a> {
     /// Idempotency key: under it, repeating the request resumes the same operation.
@@ -87,10 +93,13 @@ impl Client {
             .timeout(timeout)
             // A redirect would send the key, and perhaps the records, to another server.
             .redirect(Policy::none());
-        if let Some(file) = std::env::var_os("KGRCA_CA_FILE") {
+        if let Some(file) = std::env::var_os(CA_FILE) {
             for certificate in trusted(Path::new(&file))? {
                 http = http.add_root_certificate(certificate);
             }
+        }
+        if let Some(identity) = identity()? {
+            http = http.identity(identity);
         }
         let http = http
             .build()
@@ -382,7 +391,11 @@ impl Client {
         if let Some(source) = std::error::Error::source(e) {
             error = error.source(source);
         }
-        error.hint("check it with `kgrca doctor`, or start a local server with `kgrca up`")
+        let why = error.causes.join(": ");
+        let present = format!("{CLIENT_CERT} and {CLIENT_KEY}");
+        error.hint(tls_hint(&why, CA_FILE, &present).unwrap_or_else(|| {
+            "check it with `kgrca doctor`, or start a local server with `kgrca up`".to_owned()
+        }))
     }
 }
 
@@ -431,6 +444,40 @@ fn trusted(file: &Path) -> Result<Vec<reqwest::Certificate>> {
         return Err(unusable());
     }
     Ok(found)
+}
+
+/// What this machine presents to a server that asks for client certificates.
+fn identity() -> Result<Option<reqwest::Identity>> {
+    let (certificate, key) = match (variable(CLIENT_CERT), variable(CLIENT_KEY)) {
+        (None, None) => return Ok(None),
+        (Some(certificate), Some(key)) => (certificate, key),
+        (certificate, _) => {
+            let missing = if certificate.is_some() {
+                CLIENT_KEY
+            } else {
+                CLIENT_CERT
+            };
+            let hint = "a client certificate needs both files, in PEM";
+            return Err(CliError::usage(format!("{missing} is not set")).hint(hint));
+        }
+    };
+    let read = |variable: &str, file: &str| {
+        std::fs::read(file)
+            .map_err(|e| CliError::usage(format!("{variable}: cannot read {file}")).source(&e))
+    };
+    let mut pem = read(CLIENT_CERT, &certificate)?;
+    pem.push(b'\n');
+    pem.extend(read(CLIENT_KEY, &key)?);
+    let identity = reqwest::Identity::from_pem(&pem).map_err(|e| {
+        CliError::usage(format!(
+            "{certificate} and {key} are not a certificate and its key"
+        ))
+        .source(&e)
+        .hint(format!(
+            "{CLIENT_CERT} and {CLIENT_KEY} must name PEM files"
+        ))
+    })?;
+    Ok(Some(identity))
 }
 
 /// When the request may be repeated, by `Retry-After` in seconds.

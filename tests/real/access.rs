@@ -423,6 +423,78 @@ async fn https_takes_a_new_certificate_and_asks_for_the_callers() {
     );
 }
 
+/// kgrca's own command shows its certificate, and says what is wrong with a server's.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_presents_a_certificate_and_explains_those_of_servers() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    for name in ["server", "caller"] {
+        certify(folder.path(), name);
+    }
+    let list = |server: &Server, variables: &[(&str, &str)]| {
+        let output = Command::new(binary("kgrca"))
+            .args(["tenant", "list", "-o", "json"])
+            .env("KGRCA_URL", server.url.replace("127.0.0.1", "localhost"))
+            .env("KGRCA_OPERATOR_KEY", &server.operator)
+            .env("XDG_CONFIG_HOME", folder.path())
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.success(), text)
+    };
+    let start = |certificate: &str, key: &str, more: &[&str]| {
+        let files = ["--tls-cert", certificate, "--tls-key", key];
+        let data = tempfile::tempdir().unwrap();
+        let server = Server::start(data.path(), &[&files[..], more].concat());
+        (server, data)
+    };
+    let (certificate, key, ca) = (path("server.crt"), path("server.key"), path("ca.crt"));
+    let (server, _data) = start(&certificate, &key, &["--tls-client-ca", &ca]);
+    let trust = ("KGRCA_CA_FILE", ca.as_str());
+    let (done, text) = list(&server, &[trust]);
+    assert!(!done && text.contains("KGRCA_CLIENT_CERT"), "{text}");
+    let (own, own_key) = (path("caller.crt"), path("caller.key"));
+    let own = ("KGRCA_CLIENT_CERT", own.as_str());
+    let (done, text) = list(&server, &[trust, own]);
+    assert!(
+        !done && text.contains("KGRCA_CLIENT_KEY is not set"),
+        "{text}"
+    );
+    let (done, text) = list(&server, &[trust, own, ("KGRCA_CLIENT_KEY", &own_key)]);
+    assert!(done, "{text}");
+    let (done, text) = list(&server, &[]);
+    assert!(
+        !done && text.contains("trust it with KGRCA_CA_FILE"),
+        "{text}"
+    );
+    drop(server);
+
+    // A CA's certificate is none of a server; what the hint says to create is accepted.
+    let (server, _data) = start(&ca, &path("ca.key"), &[]);
+    let (done, text) = list(&server, &[trust]);
+    assert!(
+        !done && text.contains("basicConstraints=critical,CA:FALSE"),
+        "{text}"
+    );
+    drop(server);
+    let made = Command::new("openssl")
+        .args([
+            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj",
+        ])
+        .args(["/CN=localhost", "-keyout", "own.key", "-out", "own.crt"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .args(["-addext", "subjectAltName=DNS:localhost"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert!(made.status.success());
+    let (certificate, key) = (path("own.crt"), path("own.key"));
+    let (server, _data) = start(&certificate, &key, &[]);
+    let (done, text) = list(&server, &[("KGRCA_CA_FILE", &certificate)]);
+    assert!(done, "{text}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_bound_to_a_certificate_works_with_that_one_only() {
     let folder = tempfile::tempdir().unwrap();

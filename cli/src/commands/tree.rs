@@ -76,6 +76,9 @@ Environment variables that kgrca reads
   KGRCA_API_KEY       API key of the tenant, instead of the context's
   KGRCA_OPERATOR_KEY  key of the operator, instead of the context's
   KGRCA_CA_FILE       certificates (PEM) of authorities to trust in addition to the system's
+  KGRCA_CLIENT_CERT   certificate (PEM) for a server that asks for one (--tls-client-ca); needs
+                      KGRCA_CLIENT_KEY
+  KGRCA_CLIENT_KEY    its private key (PEM)
   KGRCA_KAFKA_URL     brokers that installed agents write to, as --kafka
   KUBECONFIG          clusters that `kgrca agent` uses, as for kubectl
   XDG_CONFIG_HOME     directory of contexts [default: ~/.config]
@@ -216,6 +219,8 @@ mod tests {
             "KGRCA_API_KEY",
             "KGRCA_OPERATOR_KEY",
             "KGRCA_CA_FILE",
+            "KGRCA_CLIENT_CERT",
+            "KGRCA_CLIENT_KEY",
         ] {
             assert!(ENVIRONMENT.contains(name), "{name}");
         }

@@ -10,11 +10,13 @@ mod encryption;
 mod graph;
 mod keys;
 mod tenancy;
+mod tls;
 
 pub use encryption::*;
 pub use graph::*;
 pub use keys::*;
 pub use tenancy::*;
+pub use tls::tls_hint;
 
 pub use crate::tenancy::{
     Agent, AgentMode, AgentStatus, HARMLESS_DROPS, SILENT_AFTER, WatchedKind,

@@ -55,6 +55,12 @@ pub struct AgentSettings {
     /// CA bundle (PEM), in addition to the system roots
     #[arg(long, env = "KGRCA_CA_FILE")]
     pub ca_file: Option<PathBuf>,
+    /// Certificate (PEM) for a server that asks for one with --tls-client-ca
+    #[arg(long, env = "KGRCA_CLIENT_CERT", requires = "client_key")]
+    pub client_cert: Option<PathBuf>,
+    /// Private key (PEM) of --client-cert
+    #[arg(long, env = "KGRCA_CLIENT_KEY", requires = "client_cert")]
+    pub client_key: Option<PathBuf>,
     /// Directory for the spool and read positions
     #[arg(long, env = "KGRCA_SPOOL", default_value = "./kgrca-agent")]
     pub spool: PathBuf,

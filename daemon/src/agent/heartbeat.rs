@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use kgrca_core::api::{AgentMode, AgentStatus, HARMLESS_DROPS};
 use kgrca_core::model::Time;
-use kgrca_core::storage::with_causes;
 
 use super::Shared;
 use super::ship::Server;
@@ -113,7 +112,7 @@ async fn send(server: &Server, status: &AgentStatus, shared: &Shared) -> Result<
         .json(status)
         .send()
         .await
-        .map_err(|e| with_causes(&e))?;
+        .map_err(|e| super::ship::unreachable(&e))?;
     server.note_response(&response, &shared.clock);
     if response.status().is_success() {
         Ok(())

@@ -76,6 +76,9 @@ pub(super) fn server(settings: &AgentSettings) -> Result<Server, Failure> {
             builder = builder.add_root_certificate(certificate);
         }
     }
+    if let (Some(certificate), Some(key)) = (&settings.client_cert, &settings.client_key) {
+        builder = builder.identity(identity(certificate, key)?);
+    }
     let http = builder
         .build()
         .map_err(|e| Failure::new("cannot set up the HTTP client", "check --ca-file").source(e))?;
@@ -84,6 +87,20 @@ pub(super) fn server(settings: &AgentSettings) -> Result<Server, Failure> {
         url,
         key: ApiKey::open(settings.api_key.clone())?,
         cluster: settings.cluster.clone(),
+    })
+}
+
+/// What the agent presents to a server that asks for client certificates.
+fn identity(certificate: &Path, key: &Path) -> Result<reqwest::Identity, Failure> {
+    let read = |file: &Path, flag: &str| {
+        std::fs::read(file).map_err(|e| Failure::file(file, e, format!("check {flag}")))
+    };
+    let mut pem = read(certificate, "--client-cert")?;
+    pem.push(b'\n');
+    pem.extend(read(key, "--client-key")?);
+    reqwest::Identity::from_pem(&pem).map_err(|e| {
+        let file = certificate.display().to_string();
+        Failure::new(file, "--client-cert and --client-key must be PEM").source(e)
     })
 }
 

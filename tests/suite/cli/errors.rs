@@ -189,6 +189,13 @@ fn errors_of_files_and_settings_match_the_snapshot() {
     );
     page.file("sealed/manifest.json.enc", "x");
     page.run("tenant import HOME/sealed --plan free", &[url]);
+    let own = page.home.0.path().join("own.key").display().to_string();
+    let certificate = ("KGRCA_CLIENT_CERT", own.as_str());
+    page.run("stats", &[url, certificate]);
+    page.run(
+        "stats",
+        &[url, certificate, ("KGRCA_CLIENT_KEY", own.as_str())],
+    );
     page.compare("file-errors");
 }
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use kgrca_core::api::ErrorBody;
+use kgrca_core::api::{ErrorBody, tls_hint};
 use kgrca_core::model::Topic;
 use kgrca_core::storage::with_causes;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderValue, LOCATION, RETRY_AFTER};
@@ -97,6 +97,15 @@ pub async fn error_message(response: Response) -> String {
     }
 }
 
+/// Why a server cannot be reached, and what to do about it where that is known.
+pub fn unreachable(error: &reqwest::Error) -> String {
+    let why = with_causes(error);
+    match tls_hint(&why, "--ca-file", "--client-cert and --client-key") {
+        Some(hint) => format!("{why}; {hint}"),
+        None => why,
+    }
+}
+
 /// The JSON of a response. A server, or what poses as one, must not fill the agent's memory.
 async fn answer<T: DeserializeOwned>(mut response: Response) -> Result<T, String> {
     let mut body = Vec::new();
@@ -175,7 +184,7 @@ impl Server {
             }
             Err(e) => Outcome::Retry {
                 after: retry,
-                message: with_causes(&e),
+                message: unreachable(&e),
             },
         }
     }

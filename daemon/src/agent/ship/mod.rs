@@ -13,7 +13,7 @@ use kgrca_core::parse::Reason;
 use super::Shared;
 use super::outbox::SharedSpool;
 use super::spool::{Block, Delivery, Spool};
-pub use api::{ApiKey, Server, error_message, learn_time};
+pub use api::{ApiKey, Server, error_message, learn_time, unreachable};
 pub use kafka::Kafka;
 
 const FIRST_RETRY: Duration = Duration::from_millis(500);
