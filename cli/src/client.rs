@@ -346,7 +346,7 @@ impl Client {
         let bytes: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
         serde_json::from_slice(bytes).map_err(|e| {
             CliError::failed("unexpected response from the server")
-                .source(&e)
+                .json(&e)
                 .hint("compare `kgrca version` with the server's version in `kgrca doctor`")
         })
     }

@@ -2,6 +2,7 @@
 //! and a hint.
 
 use kgrca_core::model::Time;
+use serde_json::error::Category;
 
 use crate::output::{Style, Styled};
 
@@ -123,6 +124,12 @@ impl CliError {
         self
     }
 
+    /// Adds an error of JSON as the cause, in words that do not need to know the parser.
+    pub fn json(mut self, error: &serde_json::Error) -> Self {
+        self.causes.push(not_json(error));
+        self
+    }
+
     /// Sets what to do next.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
@@ -175,12 +182,34 @@ impl From<std::io::Error> for CliError {
     }
 }
 
+/// Why a text cannot be read as JSON of the expected form.
+pub fn not_json(error: &serde_json::Error) -> String {
+    let (line, column) = (error.line(), error.column());
+    match error.classify() {
+        Category::Syntax => format!("not JSON: line {line}, column {column}"),
+        Category::Eof => format!("the JSON ends in the middle, on line {line}"),
+        Category::Data | Category::Io => error.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn rendered(error: &CliError) -> String {
         error.render(Time(0)).render(false)
+    }
+
+    #[test]
+    fn a_text_that_is_not_json_is_said_to_be_none() {
+        let reason = |text: &str| not_json(&serde_json::from_str::<Vec<u8>>(text).unwrap_err());
+        assert_eq!(reason("no json"), "not JSON: line 1, column 2");
+        assert_eq!(reason("[1,"), "the JSON ends in the middle, on line 1");
+        assert!(
+            reason("{}").starts_with("invalid type: map"),
+            "{}",
+            reason("{}")
+        );
     }
 
     #[test]

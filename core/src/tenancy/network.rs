@@ -17,6 +17,17 @@ impl Network {
     /// Parses CIDR notation; `None` for anything else, also where bits behind the prefix are set:
     /// `10.0.0.1/8` may be a mistake for `10.0.0.1`.
     pub fn parse(text: &str) -> Option<Self> {
+        let (network, address) = Self::parts(text)?;
+        (network.address == address).then_some(network)
+    }
+
+    /// The network of an address with bits behind the prefix.
+    fn with_host(text: &str) -> Option<Self> {
+        Self::parts(text).map(|(network, _)| network)
+    }
+
+    /// The network that an address is in, and the address.
+    fn parts(text: &str) -> Option<(Self, IpAddr)> {
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),
             None => (text, None),
@@ -30,8 +41,17 @@ impl Network {
             }
             Some(_) => return None,
         };
-        let network = Self { address, prefix };
-        (network.masked(address) == Some(network.bits(address))).then_some(network)
+        let given = Self { address, prefix };
+        let bits = given.masked(address)?;
+        let address_of = match address {
+            IpAddr::V4(_) => IpAddr::V4(((bits >> 96) as u32).into()),
+            IpAddr::V6(_) => IpAddr::V6(bits.into()),
+        };
+        let network = Self {
+            address: address_of,
+            prefix,
+        };
+        Some((network, address))
     }
 
     /// Whether an address belongs to it. IPv4 addresses within IPv6 are IPv4 addresses.
@@ -77,8 +97,16 @@ impl TryFrom<String> for Network {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        Self::parse(&text)
-            .ok_or_else(|| format!("invalid network `{text}`, expected CIDR notation"))
+        Self::parse(&text).ok_or_else(|| match Self::with_host(&text) {
+            Some(meant) => format!(
+                "`{text}` has bits behind its prefix: write `{meant}` for the network, or `{}` for \
+                 the address",
+                text.split('/').next().unwrap_or_default()
+            ),
+            None => format!(
+                "invalid network `{text}`, expected an address, or CIDR notation such as 10.0.0.0/8"
+            ),
+        })
     }
 }
 
@@ -101,6 +129,24 @@ mod tests {
             assert!(parsed.contains(inside.parse().unwrap()), "{network}");
             assert!(!parsed.contains(outside.parse().unwrap()), "{network}");
             assert_eq!(Network::parse(&parsed.to_string()), Some(parsed));
+        }
+    }
+
+    #[test]
+    fn what_was_meant_is_said() {
+        for (text, meant) in [
+            (
+                "127.0.0.1/8",
+                "write `127.0.0.0/8` for the network, or `127.0.0.1` for",
+            ),
+            (
+                "2001:db8::7/32",
+                "write `2001:db8::/32` for the network, or `2001:db8::7` for",
+            ),
+            ("example.com", "expected an address, or CIDR notation"),
+        ] {
+            let error = Network::try_from(text.to_owned()).unwrap_err();
+            assert!(error.contains(meant), "{error}");
         }
     }
 

@@ -406,15 +406,50 @@ pub async fn migrate(settings: &Settings) -> Result<usize, Failure> {
             .await
             .map_err(|e| of("--meta-url", e));
     }
-    let folder = folder(settings)?;
-    let _lock = lock(&folder)?;
-    open_meta(settings, &folder, None).await?;
+    let data = &settings.data;
+    let file = path(&url, data, "meta.db");
+    if scheme(&url) == "sqlite" && !file.exists() {
+        // Neither a folder nor a database is made for a path that may be mistyped.
+        return Err(Failure::new(
+            format!(
+                "{} does not exist: there is nothing to migrate",
+                file.display()
+            ),
+            "check --data and --meta-url; a start of kgrcad creates the metadata",
+        ));
+    }
+    // A file elsewhere needs no data directory.
+    let _lock = data.exists().then(|| lock(data)).transpose()?;
+    open_meta(settings, data, None).await?;
     Ok(0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_migration_makes_no_folder() {
+        use clap::Parser;
+
+        let folder = tempfile::tempdir().unwrap();
+        let (data, file) = (folder.path().join("data"), folder.path().join("meta.db"));
+        let url = format!("sqlite:{}", file.display());
+        let settings = |url: &str| {
+            let data = data.to_str().unwrap();
+            Settings::parse_from(["kgrcad", "--data", data, "--meta-url", url])
+        };
+        for url in ["sqlite:", url.as_str()] {
+            let missing = migrate(&settings(url)).await.unwrap_err().to_string();
+            assert!(
+                missing.ends_with("does not exist: there is nothing to migrate"),
+                "{missing}"
+            );
+        }
+        SqliteMeta::open(&file).await.unwrap();
+        assert_eq!(migrate(&settings(&url)).await.unwrap(), 0);
+        assert!(!data.exists());
+    }
 
     #[test]
     fn a_url_without_a_scheme_is_not_shown() {

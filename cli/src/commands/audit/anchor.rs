@@ -9,7 +9,7 @@ use ring::signature::{ED25519, UnparsedPublicKey};
 
 use super::super::Env;
 use crate::client::As;
-use crate::error::{CliError, Result};
+use crate::error::{CliError, Result, not_json};
 use crate::output::Table;
 use crate::private;
 
@@ -58,7 +58,7 @@ impl Anchors {
         for (i, line) in text.lines().enumerate() {
             let wrong = |what: &str| unusable(file, &format!("line {}: {what}", i + 1));
             let anchor: AuditAnchor =
-                serde_json::from_str(line).map_err(|e| wrong(&e.to_string()))?;
+                serde_json::from_str(line).map_err(|e| wrong(&not_json(&e)))?;
             if !verifies(&anchor.public_key, &anchor.signed_text(), &anchor.signature) {
                 return Err(wrong("the signature does not match"));
             }

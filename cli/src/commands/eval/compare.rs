@@ -15,7 +15,7 @@ use crate::output::Table;
 pub(super) fn read(file: &Path) -> Result<Report> {
     serde_json::from_str(&read_text(file)?).map_err(|e| {
         CliError::failed(format!("invalid report {}", file.display()))
-            .source(&e)
+            .json(&e)
             .hint("write one with `kgrca eval run DIR --report json FILE`")
     })
 }

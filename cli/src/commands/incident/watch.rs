@@ -50,7 +50,7 @@ pub(super) fn run(env: &Env<'_>) -> Result {
 
 fn show(env: &Env<'_>, client: &Client, data: &str) -> Result {
     let transition: TransitionRow = serde_json::from_str(data)
-        .map_err(|e| CliError::failed("unexpected event in the incident stream").source(&e))?;
+        .map_err(|e| CliError::failed("unexpected event in the incident stream").json(&e))?;
     let incident = client.get(As::Tenant, &path(&transition.incident_id), &[]);
     let change = Change {
         transition,

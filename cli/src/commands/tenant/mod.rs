@@ -11,7 +11,7 @@ mod view;
 use std::path::PathBuf;
 
 use kgrca_core::api::{Page, Served, TenantStatus};
-use kgrca_core::tenancy::{Saga, TenantId};
+use kgrca_core::tenancy::{Saga, Tenant, TenantId};
 use reqwest::Method;
 
 use super::Env;
@@ -121,20 +121,31 @@ pub(super) fn id_of(env: &Env<'_>, tenant: String) -> Result<String> {
         return Ok(tenant);
     }
     let page: Page<TenantStatus> = env.client()?.get(As::Operator, TENANTS, &[])?;
-    let all = page.items.into_iter().map(|s| s.client);
-    let named: Vec<String> = all
-        .filter(|t| t.name == tenant)
-        .map(|t| t.client_id)
+    let all: Vec<Tenant> = page.items.into_iter().map(|s| s.client).collect();
+    named(&all, &tenant)
+}
+
+/// The tenant of this name; one that is written with other capitals where there is no other.
+fn named(all: &[Tenant], name: &str) -> Result<String> {
+    let exact: Vec<&Tenant> = all.iter().filter(|t| t.name == name).collect();
+    let lower = name.to_lowercase();
+    let alike: Vec<&Tenant> = all
+        .iter()
+        .filter(|t| t.name.to_lowercase() == lower)
         .collect();
-    match named.as_slice() {
-        [id] => Ok(id.clone()),
+    let found = if exact.is_empty() { alike } else { exact };
+    match found.as_slice() {
+        [tenant] => Ok(tenant.client_id.clone()),
         [] => {
-            Err(CliError::not_found(format!("tenant `{tenant}` not found"))
-                .hint("kgrca tenant list"))
+            Err(CliError::not_found(format!("tenant `{name}` not found")).hint("kgrca tenant list"))
         }
         several => {
-            let message = format!("{} tenants are named `{tenant}`", several.len());
-            Err(CliError::usage(message).hint(format!("pass an ID: {}", several.join(", "))))
+            let ids = several
+                .iter()
+                .map(|t| format!("{} ({})", t.client_id, t.name));
+            let ids = ids.collect::<Vec<_>>().join(", ");
+            let message = format!("{} tenants are named `{name}`", several.len());
+            Err(CliError::usage(message).hint(format!("pass an ID: {ids}")))
         }
     }
 }
@@ -177,4 +188,41 @@ fn delete(env: &Env<'_>, args: DeleteArgs) -> Result {
     env.out.value(&saga, || {
         super::saga::table(env, std::slice::from_ref(&saga))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use kgrca_core::billing::Overrides;
+    use kgrca_core::model::Time;
+    use kgrca_core::tenancy::TenantState;
+
+    use super::*;
+
+    #[test]
+    fn a_name_in_other_capitals_is_found_where_it_is_clear() {
+        let tenant = |id: &str, name: &str| Tenant {
+            client_id: id.into(),
+            name: name.into(),
+            plan: "pro".into(),
+            state: TenantState::Active,
+            contact_email: String::new(),
+            created_at: Time(0),
+            deleted_at: None,
+            partitions: 1,
+            limits: Overrides::default(),
+        };
+        let all = [
+            tenant("a", "Acme"),
+            tenant("b", "ACME"),
+            tenant("c", "Ænima"),
+        ];
+        assert_eq!(named(&all, "Acme").unwrap(), "a");
+        assert_eq!(named(&all, "ænima").unwrap(), "c");
+        assert_eq!(
+            named(&all, "none").unwrap_err().message,
+            "tenant `none` not found"
+        );
+        let several = named(&all, "acme").unwrap_err();
+        assert_eq!(several.hint.unwrap(), "pass an ID: a (Acme), b (ACME)");
+    }
 }

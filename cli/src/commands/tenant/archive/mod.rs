@@ -172,7 +172,7 @@ impl Archive {
         let file = self.path(MANIFEST);
         let text = self.manifest_text()?;
         let manifest: Manifest = serde_json::from_slice(&text).map_err(|e| {
-            CliError::failed(format!("invalid manifest {}", file.display())).source(&e)
+            CliError::failed(format!("invalid manifest {}", file.display())).json(&e)
         })?;
         if manifest.format != FORMAT {
             let message = format!(
