@@ -189,6 +189,8 @@ fn errors_of_files_and_settings_match_the_snapshot() {
     );
     page.file("sealed/manifest.json.enc", "x");
     page.run("tenant import HOME/sealed --plan free", &[url]);
+    page.file("large/manifest.json", &" ".repeat((1 << 20) + 1));
+    page.run("tenant import HOME/large --plan free", &[url]);
     let own = page.home.0.path().join("own.key").display().to_string();
     let certificate = ("KGRCA_CLIENT_CERT", own.as_str());
     page.run("stats", &[url, certificate]);

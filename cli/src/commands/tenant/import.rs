@@ -1,6 +1,6 @@
 //! `kgrca tenant import`
 
-use std::io::BufRead;
+use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -17,6 +17,8 @@ use crate::error::{CliError, Result};
 
 /// Bytes sent per request.
 const CHUNK: usize = 4 << 20;
+/// Longest line, in bytes; the server takes no larger body.
+const MAX_LINE: u64 = 32 << 20;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::commands) struct Args {
@@ -217,12 +219,21 @@ fn send_lines(
     send: impl Fn(Vec<u8>) -> Result,
 ) -> Result {
     let mut chunk = Vec::new();
+    let mut next_line = |chunk: &mut Vec<u8>| {
+        let mut line = (&mut reader).take(MAX_LINE + 1);
+        let length = line.read_until(b'\n', chunk).map_err(at(file))?;
+        if length as u64 > MAX_LINE {
+            let message = format!("{}: a line is longer than any row", file.display());
+            return Err(CliError::failed(message).hint("export the tenant again"));
+        }
+        Ok(length)
+    };
     for _ in 0..skip {
-        reader.read_until(b'\n', &mut chunk).map_err(at(file))?;
+        next_line(&mut chunk)?;
         chunk.clear();
     }
     loop {
-        let length = reader.read_until(b'\n', &mut chunk).map_err(at(file))?;
+        let length = next_line(&mut chunk)?;
         let is_end = length == 0;
         if chunk.len() >= CHUNK || is_end && !chunk.is_empty() {
             send(std::mem::take(&mut chunk)).map_err(|mut e| {
@@ -232,6 +243,32 @@ fn send_lines(
         }
         if is_end {
             return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_sent_in_chunks_and_an_endless_one_is_refused() {
+        let sent = |text: Vec<u8>, skip| {
+            let chunks = std::cell::RefCell::new(Vec::new());
+            let reader = Box::new(std::io::Cursor::new(text));
+            send_lines(Path::new("rows.jsonl"), reader, skip, |chunk| {
+                chunks.borrow_mut().push(chunk);
+                Ok(())
+            })?;
+            Ok::<_, CliError>(chunks.into_inner())
+        };
+        assert_eq!(sent(b"1\n2\n3\n".to_vec(), 1).unwrap(), [b"2\n3\n"]);
+        let line = [vec![b'x'; CHUNK], vec![b'\n']].concat();
+        assert_eq!(sent(line.repeat(2), 0).unwrap().len(), 2);
+        for skip in [0, 1] {
+            let endless = vec![b'x'; MAX_LINE as usize + 1];
+            let error = sent(endless, skip).unwrap_err();
+            assert_eq!(error.message, "rows.jsonl: a line is longer than any row");
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Encryption of the files of an export, by AES-256-GCM in chunks.
 //!
-//! A file is `MAGIC | salt [16] | chunk…`. HKDF-SHA-256 derives its key from the export key, the salt
-//! and the file's name, so that no two files share a key. A chunk has 64 KiB of content, the last one
+//! A file is `MAGIC | export [16] | salt [16] | chunk…`. HKDF-SHA-256 derives its key from the export
+//! key, the salt, the id of the export and the file's name, so that no two files share a key, and
+//! none can take the place of another, also not of one of another export. Files of the first
+//! version (`KGRCAEX1`) have no id. A chunk has 64 KiB of content, the last one
 //! at most as much, and a tag of 16 bytes. Its nonce is its number and whether it is the last: chunks
 //! can be neither cut off, exchanged nor repeated.
 
@@ -12,10 +14,51 @@ use ring::hkdf::{HKDF_SHA256, Salt};
 
 use super::key::ExportKey;
 
-const MAGIC: &[u8; 8] = b"KGRCAEX1";
+const MAGIC: &[u8; 8] = b"KGRCAEX2";
+const FIRST_MAGIC: &[u8; 8] = b"KGRCAEX1";
 const SALT: usize = 16;
 const CHUNK: usize = 64 << 10;
 const TAG: usize = 16;
+
+/// Which export a file belongs to; `None` for those of the first version.
+pub(super) type ExportId = Option<[u8; ID]>;
+const ID: usize = 16;
+
+/// The id of a new export.
+pub(super) fn new_id() -> ExportId {
+    Some(rand::random())
+}
+
+/// The id at the beginning of a file.
+pub(super) fn read_id(from: &mut impl Read) -> io::Result<ExportId> {
+    let mut magic = [0; MAGIC.len()];
+    from.read_exact(&mut magic)?;
+    if magic == *FIRST_MAGIC {
+        return Ok(None);
+    }
+    if magic != *MAGIC {
+        return Err(io::Error::other("not an encrypted export"));
+    }
+    let mut id = [0; ID];
+    from.read_exact(&mut id)?;
+    Ok(Some(id))
+}
+
+/// Which file of which export.
+#[derive(Clone, Copy)]
+pub(super) struct FileOf<'a> {
+    pub export: ExportId,
+    pub name: &'a str,
+}
+
+impl FileOf<'_> {
+    fn info(&self) -> Vec<u8> {
+        match self.export {
+            Some(id) => [&MAGIC[..], &id, self.name.as_bytes()].concat(),
+            None => [&FIRST_MAGIC[..], self.name.as_bytes()].concat(),
+        }
+    }
+}
 
 struct Cipher {
     key: LessSafeKey,
@@ -23,9 +66,10 @@ struct Cipher {
 }
 
 impl Cipher {
-    fn new(key: &ExportKey, name: &str, salt: &[u8; SALT]) -> io::Result<Self> {
+    fn new(key: &ExportKey, file: FileOf<'_>, salt: &[u8; SALT]) -> io::Result<Self> {
         let secret = Salt::new(HKDF_SHA256, salt).extract(key.bytes());
-        let info = [&MAGIC[..], name.as_bytes()];
+        let info = file.info();
+        let info = [&info[..]];
         let derived = secret.expand(&info, &AES_256_GCM).map_err(|_| failed())?;
         Ok(Self {
             key: LessSafeKey::new(UnboundKey::from(derived)),
@@ -54,13 +98,16 @@ pub(super) struct Encrypting<W> {
 }
 
 impl<W: Write> Encrypting<W> {
-    pub(super) fn new(mut to: W, key: &ExportKey, name: &str) -> io::Result<Self> {
+    pub(super) fn new(mut to: W, key: &ExportKey, file: FileOf<'_>) -> io::Result<Self> {
         let salt: [u8; SALT] = rand::random();
-        to.write_all(MAGIC)?;
+        match &file.export {
+            Some(id) => to.write_all(&[&MAGIC[..], id].concat())?,
+            None => to.write_all(FIRST_MAGIC)?,
+        }
         to.write_all(&salt)?;
         Ok(Self {
             to,
-            cipher: Cipher::new(key, name, &salt)?,
+            cipher: Cipher::new(key, file, &salt)?,
             buffer: Vec::with_capacity(CHUNK + TAG),
         })
     }
@@ -110,17 +157,15 @@ pub(super) struct Decrypting<R> {
 }
 
 impl<R: BufRead> Decrypting<R> {
-    pub(super) fn new(mut from: R, key: &ExportKey, name: &str) -> io::Result<Self> {
-        let mut magic = [0; MAGIC.len()];
+    pub(super) fn new(mut from: R, key: &ExportKey, file: FileOf<'_>) -> io::Result<Self> {
         let mut salt = [0; SALT];
-        from.read_exact(&mut magic)?;
-        from.read_exact(&mut salt)?;
-        if magic != *MAGIC {
-            return Err(io::Error::other("not an encrypted export"));
+        if read_id(&mut from)? != file.export {
+            return Err(io::Error::other("the file belongs to another export"));
         }
+        from.read_exact(&mut salt)?;
         Ok(Self {
             from,
-            cipher: Cipher::new(key, name, &salt)?,
+            cipher: Cipher::new(key, file, &salt)?,
             plain: Vec::with_capacity(CHUNK + TAG),
             at: 0,
             is_over: false,
@@ -178,16 +223,52 @@ impl<R: BufRead> BufRead for Decrypting<R> {
 mod tests {
     use super::*;
 
-    fn sealed(key: &ExportKey, content: &[u8]) -> Vec<u8> {
-        let mut writer = Encrypting::new(Vec::new(), key, "records").unwrap();
+    const EXPORT: ExportId = Some([5; ID]);
+
+    fn file(export: ExportId, name: &str) -> FileOf<'_> {
+        FileOf { export, name }
+    }
+
+    fn sealed_in(export: ExportId, key: &ExportKey, content: &[u8]) -> Vec<u8> {
+        let mut writer = Encrypting::new(Vec::new(), key, file(export, "records")).unwrap();
         writer.write_all(content).unwrap();
         writer.finish().unwrap()
     }
 
-    fn opened(key: &ExportKey, name: &str, file: &[u8]) -> io::Result<Vec<u8>> {
+    fn sealed(key: &ExportKey, content: &[u8]) -> Vec<u8> {
+        sealed_in(EXPORT, key, content)
+    }
+
+    fn opened_in(export: ExportId, key: &ExportKey, bytes: &[u8]) -> io::Result<Vec<u8>> {
         let mut content = Vec::new();
-        Decrypting::new(file, key, name)?.read_to_end(&mut content)?;
+        Decrypting::new(bytes, key, file(export, "records"))?.read_to_end(&mut content)?;
         Ok(content)
+    }
+
+    fn opened(key: &ExportKey, name: &str, bytes: &[u8]) -> io::Result<Vec<u8>> {
+        let mut content = Vec::new();
+        Decrypting::new(bytes, key, file(EXPORT, name))?.read_to_end(&mut content)?;
+        Ok(content)
+    }
+
+    #[test]
+    fn a_file_of_another_export_under_the_same_key_is_not_read() {
+        let (key, other) = (ExportKey::of([1; 32]), Some([6; ID]));
+        let mut file = sealed_in(other, &key, b"rows");
+        assert_eq!(opened_in(other, &key, &file).unwrap(), b"rows");
+        let error = opened_in(EXPORT, &key, &file).unwrap_err().to_string();
+        assert_eq!(error, "the file belongs to another export");
+        // Nor one that claims to be of this export.
+        file[MAGIC.len()..MAGIC.len() + ID].copy_from_slice(&[5; ID]);
+        assert!(opened_in(EXPORT, &key, &file).is_err());
+        let first = sealed_in(None, &key, b"rows");
+        assert_eq!(&first[..8], b"KGRCAEX1");
+        assert_eq!(
+            opened_in(None, &key, &first).unwrap(),
+            b"rows",
+            "older exports"
+        );
+        assert!(opened_in(EXPORT, &key, &first).is_err());
     }
 
     #[test]
@@ -208,7 +289,7 @@ mod tests {
             assert!(opened(&key, "records", &longer).is_err());
         }
         let file = sealed(&key, &vec![7; 3 * CHUNK]);
-        let head = MAGIC.len() + SALT;
+        let head = MAGIC.len() + ID + SALT;
         let cut = &file[..head + CHUNK + TAG];
         assert!(opened(&key, "records", cut).is_err(), "cut between chunks");
         let (first, second) = (

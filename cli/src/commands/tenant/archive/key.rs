@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use base64::Engine;
@@ -11,6 +12,8 @@ use super::at;
 use crate::error::{CliError, Result};
 
 const LENGTH: usize = 32;
+/// How much of the file is read, in bytes: another file may have been named.
+const MAX_FILE: u64 = 4 << 10;
 const CREATE: &str = "create a key with: (umask 077 && openssl rand -base64 32 > FILE)";
 
 /// 32 bytes that only their owner knows.
@@ -31,7 +34,7 @@ impl ExportKey {
             let hint = format!("chmod 600 {}", path.display());
             return Err(CliError::usage(message).hint(hint));
         }
-        let text = std::io::read_to_string(file).map_err(at(path))?;
+        let text = std::io::read_to_string(file.take(MAX_FILE)).map_err(at(path))?;
         let bytes = STANDARD.decode(text.trim()).unwrap_or_default();
         let key = <[u8; LENGTH]>::try_from(bytes.as_slice()).map_err(|_| {
             let message = format!("{}: not {LENGTH} bytes in Base64", path.display());

@@ -14,10 +14,12 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{CliError, Result};
 use crate::private;
-use cipher::{Decrypting, Encrypting};
+use cipher::{Decrypting, Encrypting, ExportId, FileOf};
 pub(super) use key::ExportKey;
 
 const MANIFEST: &str = "manifest.json";
+/// Its largest size, in bytes; real ones have a few KiB.
+const MAX_MANIFEST: usize = 1 << 20;
 /// Behind the names of encrypted files.
 const ENCRYPTED: &str = "enc";
 
@@ -54,10 +56,19 @@ pub(super) fn at(path: &Path) -> impl Fn(std::io::Error) -> CliError + '_ {
     move |e| CliError::failed(format!("cannot access {}", path.display())).source(&e)
 }
 
+/// The hint for a directory without a manifest that can be read.
+fn no_manifest(mut error: CliError) -> CliError {
+    let hint = || "write an export with `kgrca tenant export`".to_owned();
+    error.hint.get_or_insert_with(hint);
+    error
+}
+
 /// An export on disk.
 pub(super) struct Archive {
     directory: PathBuf,
     key: Option<Rc<ExportKey>>,
+    /// What its encrypted files are bound to.
+    id: ExportId,
 }
 
 impl Archive {
@@ -66,6 +77,7 @@ impl Archive {
         Self {
             directory: directory.to_owned(),
             key: key.cloned(),
+            id: cipher::new_id(),
         }
     }
 
@@ -82,7 +94,13 @@ impl Archive {
             let message = format!("the export {export} is not encrypted");
             return Err(CliError::usage(message).hint("leave out --key-file"));
         }
-        Ok(Self::new(directory, key))
+        let mut archive = Self::new(directory, key);
+        let manifest = archive.path(MANIFEST);
+        if key.is_some() {
+            let mut file = File::open(&manifest).map_err(|e| no_manifest(at(&manifest)(e)))?;
+            archive.id = cipher::read_id(&mut file).map_err(at(&manifest))?;
+        }
+        Ok(archive)
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -102,11 +120,21 @@ impl Archive {
         self.reader(&file_name(part))
     }
 
+    fn file_of<'a>(&self, name: &'a str) -> FileOf<'a> {
+        FileOf {
+            export: self.id,
+            name,
+        }
+    }
+
     fn reader(&self, name: &str) -> Result<Box<dyn BufRead>> {
         let path = self.path(name);
         let file = BufReader::new(File::open(&path).map_err(at(&path))?);
         Ok(match &self.key {
-            Some(key) => Box::new(Decrypting::new(file, key, name).map_err(at(&path))?),
+            Some(key) => {
+                let file = Decrypting::new(file, key, self.file_of(name));
+                Box::new(file.map_err(at(&path))?)
+            }
             None => Box::new(file),
         })
     }
@@ -116,7 +144,8 @@ impl Archive {
         let file = BufWriter::new(private::create(&path).map_err(at(&path))?);
         let writer = match &self.key {
             Some(key) => {
-                let file = Encrypting::new(file, key, name).map_err(at(&path))?;
+                let file = Encrypting::new(file, key, self.file_of(name));
+                let file = file.map_err(at(&path))?;
                 Writer::Encrypted(Box::new(file))
             }
             None => Writer::Plain(file),
@@ -135,12 +164,13 @@ impl Archive {
     fn manifest_text(&self) -> Result<Vec<u8>> {
         let path = self.path(MANIFEST);
         let mut text = Vec::new();
-        let mut reader = self.reader(MANIFEST).map_err(|mut e| {
-            e.hint
-                .get_or_insert_with(|| "write an export with `kgrca tenant export`".into());
-            e
-        })?;
+        let reader = self.reader(MANIFEST).map_err(no_manifest)?;
+        let mut reader = reader.take(MAX_MANIFEST as u64 + 1);
         reader.read_to_end(&mut text).map_err(at(&path))?;
+        if text.len() > MAX_MANIFEST {
+            let message = format!("{}: larger than any manifest", path.display());
+            return Err(no_manifest(CliError::failed(message)));
+        }
         Ok(text)
     }
 
