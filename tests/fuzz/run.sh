@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Searches for inputs that break a fuzz target, guided by coverage.
 #   tests/fuzz/run.sh [SECONDS] [TARGET...]   60 s for all targets together by default
-# Inputs that reach new code stay in the cache. One that breaks a target is printed with its file: once the bug is
-# fixed, move that file to tests/fuzz/corpus/TARGET, where each test run tries it.
+# It is libFuzzer without `cargo fuzz`, which needs a nightly compiler: docs/architecture.md says why, and what the 45 s
+# in CI are for. Inputs that reach new code stay in the cache. One that breaks a target is printed with its file: once
+# the bug is fixed, move that file to tests/fuzz/corpus/TARGET, where each test run tries it.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
