@@ -441,6 +441,44 @@ async fn hostile_input_is_refused_and_others_go_on() {
     assert!(server.terminate(), "the daemon leaves in order");
 }
 
+/// A record that was sent again is marked, and not sent again by mistake.
+#[tokio::test]
+async fn a_rejected_record_is_retried_once_unless_that_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let tenant = server.tenant("Acme", "pro").await;
+    let body = br#"{"subject":{"name":"x"}}"#.to_vec();
+    server.ingest(&tenant, "events", body).await;
+    let letters = async || server.get("/api/v1/dlq", &tenant.key).await["items"].clone();
+    let before = letters().await;
+    assert!(before[0]["retried_at"].is_null(), "{before}");
+    let retry = async |path: &str| {
+        let path = format!("/api/v1/dlq/{path}");
+        let answer = server
+            .call(Method::POST, &path, Some(&tenant.key), None)
+            .await;
+        (
+            answer.status().as_u16(),
+            answer.json::<Value>().await.unwrap(),
+        )
+    };
+    let (status, answer) = retry("0/retry").await;
+    assert_eq!(
+        (status, &answer["rejected_count"]),
+        (202, &json!(1)),
+        "{answer}"
+    );
+    let (status, answer) = retry("0/retry").await;
+    assert_eq!(status, 409, "{answer}");
+    assert_eq!(answer["error"]["hint"], "kgrca dlq retry --again 0");
+    let all = letters().await;
+    assert!(all[0]["retried_at"].is_string(), "{all}");
+    assert_eq!(all.as_array().unwrap().len(), 2, "the second was not sent");
+    assert_eq!(retry("0/retry?again=true").await.0, 202);
+    assert_eq!(letters().await.as_array().unwrap().len(), 3);
+    assert_eq!(retry("99/retry").await.0, 404);
+}
+
 #[tokio::test]
 async fn idempotency_keys_and_masking() {
     let folder = tempfile::tempdir().unwrap();

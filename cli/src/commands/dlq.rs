@@ -1,10 +1,10 @@
 //! `kgrca dlq`
 
 use kgrca_core::api::{DeadLetter, Ingested, Page};
-use kgrca_core::model::Topic;
+use reqwest::Method;
 
 use super::Env;
-use crate::client::As;
+use crate::client::{As, Client};
 use crate::error::{CliError, Result};
 use crate::output::Table;
 
@@ -25,10 +25,16 @@ pub(super) enum Verb {
         /// Record ID
         id: u64,
     },
-    /// Retry a rejected record, for example after an upgrade that accepts it
+    /// Retry rejected records, for example after an upgrade that accepts them
+    ///
+    /// Records that were retried before are skipped.
     Retry {
-        /// Record ID
-        id: u64,
+        /// Record IDs
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<u64>,
+        /// Retry also what was retried before
+        #[arg(long)]
+        again: bool,
     },
 }
 
@@ -36,7 +42,7 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
     match verb {
         Verb::List { cursor, limit } => list(env, cursor, limit),
         Verb::Show { id } => show(env, id),
-        Verb::Retry { id } => retry(env, id),
+        Verb::Retry { ids, again } => retry(env, &ids, again),
     }
 }
 
@@ -45,15 +51,19 @@ fn list(env: &Env<'_>, cursor: Option<u64>, limit: usize) -> Result {
     query.extend(cursor.map(|c| ("cursor", c.to_string())));
     let page: Page<DeadLetter> = env.client()?.get(As::Tenant, "/api/v1/dlq", &query)?;
     env.out.value(&page, || {
-        Table::new(&["ID", "REJECTED", "TOPIC", "REASON", "MESSAGE"]).rows(&page.items, |l| {
-            [
-                l.id.to_string(),
-                env.out.time(l.at),
-                l.topic.clone(),
-                l.reason.clone(),
-                l.message.clone(),
-            ]
-        })
+        Table::new(&["ID", "REJECTED", "TOPIC", "REASON", "RETRIED", "MESSAGE"]).rows(
+            &page.items,
+            |l| {
+                [
+                    l.id.to_string(),
+                    env.out.time(l.at),
+                    l.topic.clone(),
+                    l.reason.clone(),
+                    l.retried_at.map(|at| env.out.time(at)).unwrap_or_default(),
+                    l.message.clone(),
+                ]
+            },
+        )
     })?;
     if let Some(next) = &page.next {
         env.out
@@ -63,7 +73,7 @@ fn list(env: &Env<'_>, cursor: Option<u64>, limit: usize) -> Result {
 }
 
 fn show(env: &Env<'_>, id: u64) -> Result {
-    let letter = find(env, id)?;
+    let letter = find(&env.client()?, id)?;
     env.out.value(&letter, || {
         Table::new(&["ID", "REASON", "MESSAGE", "RECORD"]).row([
             letter.id.to_string(),
@@ -74,76 +84,71 @@ fn show(env: &Env<'_>, id: u64) -> Result {
     })
 }
 
-fn retry(env: &Env<'_>, id: u64) -> Result {
-    let letter = find(env, id)?;
-    let path = format!("/api/v1/ingest/{}", route(&letter)?);
-    if letter.record.is_empty() {
-        let message = format!("cannot retry record {id}: its text was not kept");
-        return Err(CliError::failed(message).hint("send it again from where it came from"));
-    }
-    let answer: Ingested = env
-        .client()?
-        .post_bytes(&path, letter.record.into_bytes())?;
-    if let Some(rejected) = answer.rejected.first() {
-        let message = format!("record {id} was rejected again: {}", rejected.message);
-        return Err(CliError::failed(message));
-    }
-    env.out.message(&format!("record {id} was accepted"));
-    Ok(())
+/// What became of the records that were to be retried.
+#[derive(Default)]
+struct Retried {
+    accepted: usize,
+    skipped: usize,
+    refused: Vec<String>,
 }
 
-/// The ingest route of the letter's topic.
-fn route(letter: &DeadLetter) -> Result<&'static str> {
-    let signal = Topic::parse(&letter.topic).map(Topic::signal);
-    signal.and_then(|s| s.route).ok_or_else(|| {
-        CliError::failed(format!(
-            "cannot retry record {}: topic `{}` is not ingested through the API",
-            letter.id, letter.topic
-        ))
-        .hint("`kgrca version` may be older than the server; see `kgrca doctor`")
-    })
+fn retry(env: &Env<'_>, ids: &[u64], again: bool) -> Result {
+    let client = env.client()?;
+    let mut done = Retried::default();
+    for id in ids {
+        let letter = find(&client, *id)?;
+        if let Some(at) = letter.retried_at.filter(|_| !again) {
+            let at = env.out.time(at);
+            env.out
+                .message(&format!("record {id} was retried before, at {at}: skipped"));
+            done.skipped += 1;
+            continue;
+        }
+        if letter.record.is_empty() {
+            let why = format!("cannot retry record {id}: its text was not kept");
+            done.refused.push(why);
+            continue;
+        }
+        let path = format!("/api/v1/dlq/{id}/retry?again={again}");
+        let none = serde_json::Value::Null;
+        let answer: Ingested = client.send(Method::POST, As::Tenant, &path, &none)?;
+        match answer.rejected.first() {
+            Some(rejected) => {
+                let why = format!("record {id} was rejected again: {}", rejected.message);
+                done.refused.push(why);
+            }
+            None => done.accepted += 1,
+        }
+    }
+    report(env, &done)
 }
 
-fn find(env: &Env<'_>, id: u64) -> Result<DeadLetter> {
+fn report(env: &Env<'_>, done: &Retried) -> Result {
+    let Retried {
+        accepted,
+        skipped,
+        refused,
+    } = done;
+    env.out.message(&format!(
+        "{accepted} accepted, {} not accepted, {skipped} skipped",
+        refused.len()
+    ));
+    if *skipped > 0 {
+        env.out
+            .message("pass --again to retry what was retried before");
+    }
+    match refused.as_slice() {
+        [] => Ok(()),
+        all => Err(CliError::failed(all.join("; "))
+            .hint("send records from where they came from after their cause is fixed")),
+    }
+}
+
+fn find(client: &Client, id: u64) -> Result<DeadLetter> {
     let query = [("cursor", id.to_string()), ("limit", "1".into())];
-    let page: Page<DeadLetter> = env.client()?.get(As::Tenant, "/api/v1/dlq", &query)?;
+    let page: Page<DeadLetter> = client.get(As::Tenant, "/api/v1/dlq", &query)?;
     let mut items = page.items.into_iter();
     items.find(|l| l.id == id).ok_or_else(|| {
         CliError::not_found(format!("rejected record {id} not found")).hint("kgrca dlq list")
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use kgrca_core::model::Time;
-
-    use super::*;
-
-    fn letter(topic: &str) -> DeadLetter {
-        DeadLetter {
-            id: 3,
-            at: Time(0),
-            topic: topic.to_owned(),
-            reason: "torn".to_owned(),
-            message: String::new(),
-            record: "{}".to_owned(),
-        }
-    }
-
-    #[test]
-    fn records_go_back_to_the_topic_they_came_from() {
-        assert_eq!(route(&letter("alerts.raw")).unwrap(), "alerts");
-        assert_eq!(route(&letter("logs.normalized")).unwrap(), "logs");
-    }
-
-    #[test]
-    fn a_record_of_an_unknown_topic_is_not_retried() {
-        for topic in ["metrics.raw", "control", "dlq", ""] {
-            let error = route(&letter(topic)).unwrap_err();
-            assert!(
-                error.message.contains(&format!("topic `{topic}`")),
-                "{error:?}"
-            );
-        }
-    }
 }

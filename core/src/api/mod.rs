@@ -105,6 +105,10 @@ pub struct DeadLetter {
     pub message: String,
     /// Its first 4 KiB, with secrets masked.
     pub record: String,
+    /// When it was last sent again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub retried_at: Option<Time>,
 }
 
 /// The states that people set. The engine sets the others.

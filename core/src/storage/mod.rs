@@ -36,6 +36,6 @@ pub use meta::{
     ClusterCounts, ClusterRow, Commit, DaemonRow, Daemons, DataKey, DataKeys, EndKey, Feedback,
     GraphPlacement, Health, Idempotency, IncidentArchive, IncidentFilter, IncidentRow, Incidents,
     KeyChange, Leases, MAX_AGENTS, MAX_AUDIT_BYTES, MAX_ENDED_KEYS, MAX_KEYS, MetaStore, Offset,
-    PENDING, PendingIncidentRow, Progress, Replaced, Reserved, Sagas, Skipped, SkippedOffsets, Tenants,
-    TransitionRow, Usage, UsageCounts, UsageRow, incident_id,
+    PENDING, PendingIncidentRow, Progress, Replaced, Reserved, Retries, Sagas, Skipped,
+    SkippedOffsets, Tenants, TransitionRow, Usage, UsageCounts, UsageRow, incident_id,
 };

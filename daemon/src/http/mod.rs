@@ -88,6 +88,7 @@ fn v1() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(usage::show))
         .routes(routes!(usage::limits))
         .routes(routes!(dlq::list))
+        .routes(routes!(dlq::retry))
         .routes(routes!(keys::list_own, keys::create_own))
         .routes(routes!(keys::revoke_own))
         .routes(routes!(keys::rotate_own))

@@ -1,14 +1,18 @@
-//! The dead letter queue: records that were rejected.
+//! The dead letter queue: records that were rejected, and sending them again.
 
-use kgrca_core::api::{DeadLetter, Page};
-use kgrca_core::model::Topic;
+use std::collections::HashMap;
+
+use kgrca_core::api::{DeadLetter, Ingested, Page};
+use kgrca_core::model::{Time, Topic};
 use kgrca_core::storage::{READ_BYTES, Stored, StreamId};
 use kgrca_core::tenancy::Scope;
 
-use super::actor::Actor;
+use super::actor::{Actor, TenantScope};
 use super::app::App;
 use super::error::{Error, Result};
+use super::ingest::{self, IngestRequest};
 use super::within;
+use crate::clock::now;
 use crate::environment::blocking;
 
 /// A page of rejected records, oldest first.
@@ -25,10 +29,7 @@ pub async fn list(
     let limit = within("limit", limit, 100, 1000)?;
     let start = u64::try_from(cursor.unwrap_or(0))
         .map_err(|_| Error::invalid("`cursor` is not a cursor of this list"))?;
-    let stream = StreamId {
-        topic: Topic::Dlq,
-        partition: app.fleet.partition(tenant.id, tenant.id.as_str()),
-    };
+    let stream = stream(app, tenant);
     let stored = app.stores.log.read(tenant.id, stream, start, limit).await?;
     let bytes: usize = stored.iter().map(|s| s.value.len()).sum();
     let may_continue = stored.len() == limit || bytes >= READ_BYTES;
@@ -37,10 +38,70 @@ pub async fn list(
         .filter(|_| may_continue)
         .map(|s| (s.offset + 1).to_string());
     let items = blocking(move || stored.iter().filter_map(letter).collect());
-    Ok(Page {
-        items: items.await.map_err(Error::internal)?,
-        next,
-    })
+    let mut items: Vec<DeadLetter> = items.await.map_err(Error::internal)?;
+    if let (Some(first), Some(last)) = (items.first(), items.last()) {
+        let retries = app.stores.meta.retries(tenant.id, first.id, last.id);
+        let retries: HashMap<u64, Time> = retries.await?.into_iter().collect();
+        for letter in &mut items {
+            letter.retried_at = retries.get(&letter.id).copied();
+        }
+    }
+    Ok(Page { items, next })
+}
+
+fn stream(app: &App, tenant: TenantScope<'_>) -> StreamId {
+    StreamId {
+        topic: Topic::Dlq,
+        partition: app.fleet.partition(tenant.id, tenant.id.as_str()),
+    }
+}
+
+/// Sends a rejected record again, once unless `again`: a record without an id counts each time.
+///
+/// # Errors
+/// `not_found` without such a letter; `conflict` when it was sent again before, or its text was not
+/// kept; otherwise as for [`ingest::ingest`].
+pub async fn retry(app: &App, actor: &Actor, id: u64, again: bool) -> Result<Ingested> {
+    let tenant = actor.tenant(Scope::Read)?;
+    let stream = stream(app, tenant);
+    let log = &app.stores.log;
+    let missing = || Error::not_found(format!("rejected record {id} not found"));
+    let stored = log.read(tenant.id, stream, id, 1).await?;
+    let stored = stored.first().filter(|stored| stored.offset == id);
+    let letter = stored.and_then(letter).ok_or_else(missing)?;
+    let signal = Topic::parse(&letter.topic).map(Topic::signal);
+    let Some(kind) = signal.and_then(|signal| signal.route) else {
+        let message = format!(
+            "records of topic `{}` are not sent to the API",
+            letter.topic
+        );
+        return Err(Error::conflict(message));
+    };
+    if letter.record.is_empty() {
+        let message = format!("the text of record {id} was not kept");
+        return Err(Error::conflict(message).hint("send it again from where it came from"));
+    }
+    let meta = &app.stores.meta;
+    let before = meta.note_retry(tenant.id, id, now(), again).await?;
+    if let Some(at) = before.filter(|_| !again) {
+        let message = format!("record {id} was sent again before, at {at}");
+        return Err(Error::conflict(message).hint(format!("kgrca dlq retry --again {id}")));
+    }
+    let request = IngestRequest {
+        kind: kind.to_owned(),
+        cluster: None,
+        idempotency_key: None,
+        body: letter.record.into_bytes().into(),
+        held: None,
+    };
+    let answer = ingest::ingest(app, actor, request).await;
+    if answer.is_err() && before.is_none() {
+        meta.forget_retry(tenant.id, id).await?;
+    }
+    if let Some(oldest) = log.read(tenant.id, stream, 0, 1).await?.first() {
+        meta.trim_retries(tenant.id, oldest.offset).await?;
+    }
+    answer
 }
 
 fn letter(stored: &Stored) -> Option<DeadLetter> {

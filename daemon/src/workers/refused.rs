@@ -268,6 +268,7 @@ fn letter(worker: &Worker, stream: StreamId, stored: &Stored) -> Result<Entry, E
             stored.offset, stream.partition
         ),
         record: String::new(),
+        retried_at: None,
     };
     let value =
         serde_json::to_vec(&letter).map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;

@@ -256,12 +256,15 @@ fn rejected_records(page: &mut Page) {
     const LIST: &str = "GET /api/v1/dlq";
     page.answered("dlq show 7", vec![ok(LIST, r#"{"items":[]}"#)]);
     page.answered("dlq retry 7", vec![ok(LIST, letter("logs.normalized", ""))]);
-    page.answered("dlq retry 7", vec![ok(LIST, letter("traces", "{}"))]);
+    let done = json!({"at": "2026-01-01T00:00:00Z", "id": 7, "topic": "logs.normalized",
+        "reason": "torn", "message": "x", "record": "{}", "retried_at": "2026-01-02T00:00:00Z"});
+    let done = json!({"items": [done]}).to_string();
+    page.answered("dlq retry 7", vec![ok(LIST, done)]);
     let again = json!({"accepted": 0, "duplicate": 0, "rejected_count": 1, "rejected": [
         {"index": 1, "reason": "invalid", "message": "invalid time"}]});
     let routes = vec![
         ok(LIST, letter("logs.normalized", "{}")),
-        ok("POST /api/v1/ingest/logs", again.to_string()),
+        ok("POST /api/v1/dlq/7/retry?again=false", again.to_string()),
     ];
     page.answered("dlq retry 7", routes);
 }

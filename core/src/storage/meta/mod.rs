@@ -11,6 +11,7 @@ mod incidents;
 mod leases;
 mod placement;
 mod progress;
+mod retries;
 mod sagas;
 mod tenants;
 mod usage;
@@ -31,6 +32,7 @@ pub use progress::{
     AnswerRow, Applied, AppliedTo, ClusterCounts, ClusterRow, Commit, Offset, Progress, Skipped,
     SkippedOffsets,
 };
+pub use retries::Retries;
 pub use sagas::Sagas;
 pub use tenants::Tenants;
 pub use usage::{Usage, UsageCounts, UsageRow};
@@ -54,6 +56,7 @@ pub trait MetaStore:
     + Jobs
     + Leases
     + Progress
+    + Retries
     + Sagas
     + Tenants
     + Usage
@@ -76,6 +79,7 @@ impl<T> MetaStore for T where
         + Jobs
         + Leases
         + Progress
+        + Retries
         + Sagas
         + Tenants
         + Usage

@@ -13,6 +13,7 @@ mod job;
 mod leases;
 mod placement;
 mod progress;
+mod retries;
 mod sagas;
 mod tenants;
 mod usage;

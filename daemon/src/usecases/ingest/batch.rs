@@ -201,6 +201,7 @@ impl Source<'_> {
             return;
         }
         let letter = DeadLetter {
+            retried_at: None,
             id: 0,
             at: self.received_at,
             topic: self.topic.as_str().to_owned(),

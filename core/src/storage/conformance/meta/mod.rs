@@ -9,6 +9,7 @@ mod idempotency;
 mod incidents;
 mod placement;
 mod progress;
+mod retries;
 mod sagas;
 mod tenants;
 
@@ -33,6 +34,7 @@ pub async fn meta_store(meta: &dyn MetaStore) {
     incidents::worst(meta).await;
     incidents::feed(meta).await;
     idempotency::idempotency(meta, &a, &b).await;
+    retries::retries(meta, &a, &b).await;
     audit::chains(meta, &a).await;
     sagas::sagas(meta, &a).await;
     super::jobs::jobs(meta).await;
