@@ -178,3 +178,33 @@ async fn anchors_are_written_on_a_schedule_and_the_key_outlives_the_database() {
     let verify = ["verify", "--operator", "--anchor", option[1]];
     assert_eq!(audit(&server, &verify), 0);
 }
+
+/// Whoever relies on anchors sees at once that none would be written.
+#[tokio::test]
+async fn an_anchor_is_written_before_the_daemon_serves_or_it_does_not_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let anchors = folder.path().join("anchors.jsonl");
+    let server = start(
+        folder.path(),
+        &["--audit-anchor", anchors.to_str().unwrap()],
+    );
+    let written = std::fs::read_to_string(&anchors).unwrap();
+    assert!(written.contains("public_key"), "{written}");
+    assert!(server.terminate());
+    let missing = folder.path().join("missing").join("anchors.jsonl");
+    let started = std::process::Command::new(kgrca_tests::binary("kgrcad"))
+        .arg("--data")
+        .arg(folder.path())
+        .arg("--audit-anchor")
+        .arg(&missing)
+        .args(["--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&started.stderr);
+    assert!(!started.status.success());
+    assert!(text.contains(missing.to_str().unwrap()), "{text}");
+    assert!(
+        text.contains("hint: name a file with --audit-anchor"),
+        "{text}"
+    );
+}
