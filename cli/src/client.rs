@@ -1,9 +1,9 @@
 //! The daemon's API as the commands call it.
 
-use std::path::Path;
+mod tls;
+
 use std::time::{Duration, Instant};
 
-use kgrca_core::api::tls_hint;
 use kgrca_core::model::Time;
 use kgrca_core::model::time::SECOND;
 use reqwest::header::{ETAG, HeaderValue, IF_NONE_MATCH, LOCATION};
@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::api_error::Refused;
-use crate::context::{Context, Secret, variable};
+use crate::context::{Context, Secret};
 use crate::error::{CliError, Kind, Result};
 use crate::output::now;
 
@@ -54,11 +54,6 @@ impl As {
     }
 }
 
-/// Variables with files for TLS.
-const CA_FILE: &str = "KGRCA_CA_FILE";
-const CLIENT_CERT: &str = "KGRCA_CLIENT_CERT";
-const CLIENT_KEY: &str = "KGRCA_CLIENT_KEY";
-
 /// How a request that creates something is repeated while the server is away.
 pub struct Retry<'a> {
     /// Idempotency key: under it, repeating the request resumes the same operation.
@@ -93,12 +88,10 @@ impl Client {
             .timeout(timeout)
             // A redirect would send the key, and perhaps the records, to another server.
             .redirect(Policy::none());
-        if let Some(file) = std::env::var_os(CA_FILE) {
-            for certificate in trusted(Path::new(&file))? {
-                http = http.add_root_certificate(certificate);
-            }
+        for certificate in tls::trusted()? {
+            http = http.add_root_certificate(certificate);
         }
-        if let Some(identity) = identity()? {
+        if let Some(identity) = tls::identity()? {
             http = http.identity(identity);
         }
         let http = http
@@ -391,9 +384,8 @@ impl Client {
         if let Some(source) = std::error::Error::source(e) {
             error = error.source(source);
         }
-        let why = error.causes.join(": ");
-        let present = format!("{CLIENT_CERT} and {CLIENT_KEY}");
-        error.hint(tls_hint(&why, CA_FILE, &present).unwrap_or_else(|| {
+        let hint = tls::hint(&error.causes.join(": "));
+        error.hint(hint.unwrap_or_else(|| {
             "check it with `kgrca doctor`, or start a local server with `kgrca up`".to_owned()
         }))
     }
@@ -429,55 +421,6 @@ fn redirected(url: &str, response: &Response) -> CliError {
         "{url} redirects to {to} (HTTP {status}), which is not followed"
     ))
     .hint("if that is the server, use its URL: `kgrca context add NAME --url URL`")
-}
-
-/// The certificates of private CAs; at least one.
-fn trusted(file: &Path) -> Result<Vec<reqwest::Certificate>> {
-    let unusable = || {
-        CliError::usage(format!("cannot use CA file {}", file.display()))
-            .hint("KGRCA_CA_FILE must name a PEM file with a certificate")
-    };
-    let text = std::fs::read(file).map_err(|e| unusable().source(&e))?;
-    let found = reqwest::Certificate::from_pem_bundle(&text);
-    let found = found.map_err(|e| unusable().source(&e))?;
-    if found.is_empty() {
-        return Err(unusable());
-    }
-    Ok(found)
-}
-
-/// What this machine presents to a server that asks for client certificates.
-fn identity() -> Result<Option<reqwest::Identity>> {
-    let (certificate, key) = match (variable(CLIENT_CERT), variable(CLIENT_KEY)) {
-        (None, None) => return Ok(None),
-        (Some(certificate), Some(key)) => (certificate, key),
-        (certificate, _) => {
-            let missing = if certificate.is_some() {
-                CLIENT_KEY
-            } else {
-                CLIENT_CERT
-            };
-            let hint = "a client certificate needs both files, in PEM";
-            return Err(CliError::usage(format!("{missing} is not set")).hint(hint));
-        }
-    };
-    let read = |variable: &str, file: &str| {
-        std::fs::read(file)
-            .map_err(|e| CliError::usage(format!("{variable}: cannot read {file}")).source(&e))
-    };
-    let mut pem = read(CLIENT_CERT, &certificate)?;
-    pem.push(b'\n');
-    pem.extend(read(CLIENT_KEY, &key)?);
-    let identity = reqwest::Identity::from_pem(&pem).map_err(|e| {
-        CliError::usage(format!(
-            "{certificate} and {key} are not a certificate and its key"
-        ))
-        .source(&e)
-        .hint(format!(
-            "{CLIENT_CERT} and {CLIENT_KEY} must name PEM files"
-        ))
-    })?;
-    Ok(Some(identity))
 }
 
 /// When the request may be repeated, by `Retry-After` in seconds.

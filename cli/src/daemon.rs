@@ -80,9 +80,8 @@ fn serving(directory: &Path) -> Result<Option<Serving>> {
         std::fs::read_to_string(&file),
         variable("KGRCA_OPERATOR_KEY"),
     ) {
-        (Ok(key), _) => key,
-        // The daemon has it from there, too: its first start made no file then.
-        (Err(_), Some(key)) => key,
+        // The daemon has it from the variable, too: its first start made no file then.
+        (Ok(key), _) | (Err(_), Some(key)) => key,
         (Err(e), None) => {
             return Err(CliError::failed(format!("cannot read {}", file.display())).source(&e));
         }

@@ -11,8 +11,8 @@ pub struct EncryptionStatus {
     /// Id of the master key that encrypts data keys; absent when there is no master key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub master_key: Option<String>,
-    /// Ids of all master keys that this daemon has now; the first encrypts. Daemons of older versions
-    /// show none.
+    /// Ids of all master keys that this daemon has now; the first encrypts. Daemons of older
+    /// versions show none.
     #[serde(default)]
     pub master_keys: Vec<String>,
     /// Why the master keys cannot be read again, if so: those read before are in use.

@@ -19,8 +19,8 @@ const WAYS_OUT: [(&str, &str); 6] = [
     ),
     (
         "Expired",
-        "the server's certificate has expired: replace the files of --tls-cert and --tls-key, which \
-         kgrcad reads again",
+        "the server's certificate has expired: replace the files of --tls-cert and --tls-key; \
+         kgrcad reads them again",
     ),
     (
         "CertificateRequired",

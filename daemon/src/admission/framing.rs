@@ -1,6 +1,6 @@
-//! Where each request of a connection ends, read as strictly as any proxy in front may read it.
-//! The HTTP library drops a `Content-Length` beside a `Transfer-Encoding`, and accepts lines without
-//! a carriage return: a proxy that reads them otherwise would see other requests than the server.
+//! Where each request of a connection ends, read as strictly as any proxy in front may read it. The
+//! HTTP library drops a `Content-Length` beside a `Transfer-Encoding`, and accepts lines without a
+//! carriage return: a proxy that reads them otherwise would see other requests than the server.
 
 /// Most bytes of a head, and of a line in a chunked body.
 const MAX_HEAD: usize = super::MAX_HEAD;

@@ -1,4 +1,4 @@
-//! An entry of the audit log as a sentence, after its actor: `key_1` *created key key_2*.
+//! An entry of the audit log as a sentence, whose subject is its actor: `created key key_2`.
 
 use kgrca_core::tenancy::Audit;
 

@@ -62,7 +62,7 @@ fn is_iso_time(line: &str) -> bool {
     is(5, b'-') && is(8, b'-') && is(11, b'T') && bytes[1..5].iter().all(u8::is_ascii_digit)
 }
 
-/// `203.0.113.9 - jane [`, perhaps behind the name of a host; `203.0.113.9:51022 [` of HAProxy.
+/// `203.0.113.9 - jane [`, perhaps behind the name of a host; `203.0.113.9:51022 [` of `HAProxy`.
 fn before_time(text: &str, time: usize, found: &mut Found) {
     let before = behind(text, time);
     let before = &before[before.ceil_char_boundary(before.len().saturating_sub(BEFORE))..];
@@ -138,7 +138,8 @@ mod tests {
         for (text, masked) in [
             (
                 format!(
-                    "203.0.113.9 - jane {time} \"GET / HTTP/1.1\" 200 5 \"-\" \"x\" \"2001:db8::7, 10.0.0.1\""
+                    "203.0.113.9 - jane {time} \"GET / HTTP/1.1\" 200 5 \"-\" \"x\" \
+                     \"2001:db8::7, 10.0.0.1\""
                 ),
                 format!("*** - jane {time} \"GET / HTTP/1.1\" 200 5 \"-\" \"x\" \"***, 10.0.0.1\""),
             ),

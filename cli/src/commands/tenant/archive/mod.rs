@@ -77,7 +77,7 @@ impl Archive {
         Self {
             directory: directory.to_owned(),
             key: key.cloned(),
-            id: cipher::new_id(),
+            id: Some(cipher::new_id()),
         }
     }
 
