@@ -1,6 +1,8 @@
 //! Analyzes recorded input offline: records in, causes out. An input holds one or more clusters and
 //! is evaluated at one instant.
 
+#[cfg(test)]
+mod chains;
 mod compare;
 #[cfg(test)]
 mod components;

@@ -8,6 +8,7 @@ use crate::graph::{Idx, Relation};
 use crate::model::object;
 use crate::model::time::MINUTE;
 use crate::model::{Alias, Episode, Kind};
+use crate::trouble::{self, Class};
 
 pub(super) fn workload(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     if !view.exists(idx) {
@@ -63,6 +64,7 @@ pub(super) fn workload(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     let blamed = match fault {
         f if f.is_quota() => quota(view, view.graph.get(idx).namespace(), message).unwrap_or(owner),
         FaultId::AdmissionWebhookUnavailable => webhook_service(view, message).unwrap_or(owner),
+        FaultId::ServiceCertificateInvalid => webhook_service(view, message).unwrap_or(owner),
         _ => owner,
     };
     // The quota itself may not be known: then the namespace is blamed, whose name is another one.
@@ -193,6 +195,10 @@ fn judge(view: &View<'_>, idx: Idx, owner: Idx, message: &str) -> Option<(FaultI
         (FaultId::AdmissionQuotaObjects, &["object-counts"]),
     ];
     let (fault, _) = rules.iter().find(|(_, phrases)| has(message, phrases))?;
+    if *fault == FaultId::AdmissionWebhookUnavailable && rejects_certificate(message) {
+        let reason = format!("The API server rejects the certificate of a webhook: {text}");
+        return Some((FaultId::ServiceCertificateInvalid, reason));
+    }
     let reason_text = match *fault {
         FaultId::AdmissionServiceAccountMissing => {
             let account = quoted_after(message, "serviceaccount ").unwrap_or("?");
@@ -204,6 +210,15 @@ fn judge(view: &View<'_>, idx: Idx, owner: Idx, message: &str) -> Option<(FaultI
         _ => format!("The API server rejects pods of {who}: {text}"),
     };
     Some((*fault, reason_text))
+}
+
+/// Whether a webhook answers with a certificate that is not accepted.
+fn rejects_certificate(message: &str) -> bool {
+    trouble::read(message).has_any(&[
+        Class::CertificateExpired,
+        Class::CertificateName,
+        Class::CertificateUntrusted,
+    ])
 }
 
 /// The fault by the resource after `requested:`: the one that this object would exceed. The list

@@ -77,6 +77,7 @@ pub(super) fn from_lines(
         let mut last = classes.iter().rev().take(count(*class));
         // Fields that a file should not have are unknown, too.
         last.any(|c| c.has(*class) && !(is_version(*class) && c.has(Class::ConfigRejected)))
+            && !(*class == Class::CertificateExpired && is_of_server(&lines))
     };
     if let Some((_, fault)) = BY_CLASS.iter().find(named) {
         return Some(*fault);
@@ -111,6 +112,18 @@ pub(super) fn from_lines(
         .chain(joined)
         .any(|s| rejects_variable(spec, container, s));
     is_rejected.then_some(FaultId::ConfigEnvInvalid)
+}
+
+/// Whether an expired certificate is that of a server which a line names.
+fn is_of_server(lines: &[&str]) -> bool {
+    let expired = |line: &&&str| trouble::read(line).has(Class::CertificateExpired);
+    let named = lines
+        .iter()
+        .filter(expired)
+        .flat_map(|line| trouble::host::in_text(line));
+    named
+        .filter(|named| named.is_stated)
+        .any(|named| !matches!(named.host, "localhost" | "127.0.0.1"))
 }
 
 /// Whether a line rejects an option of the container's own command line.

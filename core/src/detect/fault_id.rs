@@ -84,6 +84,46 @@ impl FaultId {
                 | Self::SchedulingExtendedResourceInsufficient
         )
     }
+
+    /// Whether it says more of a component than that it is not ready.
+    pub fn says_more(self) -> bool {
+        !matches!(
+            self,
+            Self::Unknown
+                | Self::RuntimeReadinessFailing
+                | Self::RuntimeRolloutStuck
+                | Self::AdmissionWebhookUnavailable
+                | Self::ControlplaneAggregatedApiUnavailable
+        )
+    }
+
+    /// Whether it names how something fails, not why: any other finding of the same component
+    /// explains it.
+    pub fn is_failure_mode(self) -> bool {
+        matches!(
+            self,
+            Self::AdmissionWebhookUnavailable
+                | Self::RuntimeRolloutStuck
+                | Self::ServiceNameUnresolved
+                | Self::RuntimeCrashOnStart
+                | Self::RuntimeCrashLater
+                | Self::RuntimeLivenessTooStrict
+                | Self::RuntimeReadinessTooStrict
+                | Self::RuntimeReadinessFailing
+                | Self::RuntimeTerminationStuck
+                | Self::OperatorConditionFailed
+                | Self::ControlplaneAggregatedApiUnavailable
+                | Self::RuntimeEvicted
+                | Self::RuntimeJobFailed
+                | Self::DependencyDown
+                | Self::DependencySlow
+                | Self::DependencyReadOnly
+                | Self::PerformanceNetworkDelay
+                | Self::PerformanceNetworkLoss
+                | Self::ImageReferenceWrong
+                | Self::StorageClaimMissing
+        )
+    }
 }
 
 /// By id, so that lists are alphabetical however the catalogue is arranged.

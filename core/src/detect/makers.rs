@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::controller_log::about;
 use super::finding::{Finding, Strength};
-use super::{FaultId, View};
+use super::{FaultId, View, behind};
 use crate::graph::{Idx, Relation};
 use crate::model::time::MINUTE;
 use crate::model::{Kind, Severity};
@@ -45,17 +45,10 @@ pub(super) fn failing<'a>(view: &View<'_>, found: &'a [Finding], out: &mut Vec<F
         let Some(reason) = reason.filter(other).filter(|_| seen.insert(user.on)) else {
             continue;
         };
-        reasons.push(Finding {
-            on: user.on,
-            strength: Strength::Proof,
-            evidence: reason
-                .evidence
-                .iter()
-                .chain(&user.evidence)
-                .cloned()
-                .collect(),
-            ..reason.clone()
-        });
+        // What those that need a server say of it is not why it does not serve.
+        let deeper = reason.fault.is_failure_mode();
+        let deeper = deeper.then(|| behind::reason(view, found, reason.blamed));
+        reasons.push(behind::as_cause(deeper.flatten().unwrap_or(reason), user));
     }
     out.extend(reasons);
 }
@@ -66,7 +59,8 @@ fn stores<'a>(view: &View<'_>, found: &'a [Finding]) -> BTreeMap<Idx, &'a Findin
     let says = |f: &&Finding| {
         let is_custom = matches!(view.graph.get(f.on).kind(), Kind::Other(_));
         let is_reason = f.strength >= Strength::Fair && f.fault != FaultId::Unknown;
-        is_custom && f.active && is_reason && !LACKS.contains(&f.fault)
+        let is_own = view.component_id(f.blamed) == view.component_id(f.on);
+        is_custom && f.active && is_reason && !(is_own && LACKS.contains(&f.fault))
     };
     found.iter().filter(says).map(|f| (f.on, f)).collect()
 }

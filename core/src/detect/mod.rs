@@ -14,6 +14,7 @@ mod alert_subject;
 mod apiserver;
 mod asked;
 mod autoscaler;
+mod behind;
 mod build;
 mod caller_errors;
 mod catalogue;
@@ -120,6 +121,7 @@ mod unknown;
 mod verdict;
 mod view;
 mod volume_server;
+mod waited_for;
 mod webhook;
 
 pub use admission::webhooks;
@@ -271,7 +273,9 @@ pub fn compare<'a>(view: &View<'a>, errors: &[CallError], found: &[Finding]) -> 
     all.compare("node_coverage::missed", |out| {
         node_coverage::missed(view, out);
     });
-    all.compare("consumers::missing", |out| consumers::missing(view, out));
+    all.compare("consumers::missing", |out| {
+        consumers::missing(view, found, out);
+    });
     all.compare("routes::lost", |out| routes::lost(view, out));
     all.compare("mesh_tls::contradictions", |out| {
         mesh_tls::contradictions(view, errors, out);
@@ -318,7 +322,7 @@ fn compare_controllers<'a>(
         paused_scaler::scalers(view, out);
     });
     all.compare("webhook::configurations", |out| {
-        webhook::configurations(view, out);
+        webhook::configurations(view, found, out);
     });
     all.compare("injector::absent", |out| injector::absent(view, out));
     all.compare("stale_protocol::annotations", |out| {

@@ -46,6 +46,11 @@ impl Signals {
             }
         }
         for error in errors.iter().filter(|e| e.failure == CallFailure::TimedOut) {
+            // Who waits for what is at its own limit says nothing about the network.
+            let target = error.target.map(|target| view.component_id(target));
+            if target.is_some_and(|target| all.saturated.contains(&target)) {
+                continue;
+            }
             let caller = view.component_id(error.caller);
             all.affected.entry(caller).or_default();
             all.affected_resources.insert(error.caller);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::{Finding, Strength};
 use super::text::find;
-use super::{ComponentId, FaultId, View};
+use super::{ComponentId, FaultId, View, waited_for};
 use crate::graph::{Idx, Relation};
 use crate::model::{Alert, Kind, Severity};
 
@@ -265,7 +265,9 @@ pub(super) fn alerts(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             continue;
         };
         // Others are slow and this one is not: it is used to being busy.
-        if meaning.is_of_processor() && (is_note(alert) || is_background(view, idx)) {
+        if meaning.is_of_processor()
+            && (is_note(alert) || is_background(view, idx) && !waited_for::is(view, idx))
+        {
             meaning.strength = Strength::Hint;
         }
         let owner = view.top_owner(idx);

@@ -101,10 +101,21 @@ pub(super) fn runtimes(view: &View<'_>, out: &mut Vec<Finding>) {
     }
 }
 
+/// How network plug-ins call what all nodes take addresses from: Calico, Azure, Cilium, AWS.
+const SHARED: [&str; 6] = [
+    "affine blocks",
+    "free blocks",
+    "addressesinsubnet",
+    "in subnet",
+    "ippool",
+    "in pool",
+];
+
 /// Reports nodes that cannot connect their pods.
 pub(super) fn networks(view: &View<'_>, out: &mut Vec<Finding>) {
     let mut by_node: BTreeMap<Idx, Reports> = BTreeMap::new();
     let mut exhausted: BTreeSet<Idx> = BTreeSet::new();
+    let mut is_shared = false;
     for (pod, event) in &view.episodes.events {
         let is_meant = event.severity >= Severity::Warning
             && matches!(
@@ -123,13 +134,16 @@ pub(super) fn networks(view: &View<'_>, out: &mut Vec<Finding>) {
         // Each node has a range of its own with host-local; other plug-ins share their pools.
         if trouble.has(Class::PodAddressesExhausted) && !has(&event.message, &["range set"]) {
             exhausted.insert(blamed);
+            is_shared |= has(&event.message, &SHARED);
         }
         let reports = by_node.entry(blamed).or_default();
         reports.on.get_or_insert(*pod);
         reports.message = event.message.to_string();
         reports.evidence.push(view.event_evidence(*pod, event));
     }
-    share_pool(view, &exhausted, &mut by_node);
+    if is_shared || exhausted.len() > 1 {
+        share_pool(view, &exhausted, &mut by_node);
+    }
     for (blamed, reports) in by_node {
         let what = short(&reports.message, 200);
         let on = reports.on.unwrap_or(blamed);
@@ -151,10 +165,10 @@ pub(super) fn networks(view: &View<'_>, out: &mut Vec<Finding>) {
     }
 }
 
-/// Puts the reports of several nodes that have no address left down to the cluster, whose pool is
+/// Puts the reports of nodes that have no address left down to the cluster, whose pool is
 /// empty.
 fn share_pool(view: &View<'_>, exhausted: &BTreeSet<Idx>, by_node: &mut BTreeMap<Idx, Reports>) {
-    let Some(cluster) = view.episodes.cluster.filter(|_| exhausted.len() > 1) else {
+    let Some(cluster) = view.episodes.cluster else {
         return;
     };
     let mut shared = by_node.remove(&cluster).unwrap_or_default();

@@ -45,6 +45,16 @@ impl ServerError {
         Self::QuotaFull,
     ];
 
+    /// Those that only a server can answer of itself, whoever repeats them.
+    pub(super) const REPEATED: [Self; 6] = [
+        Self::Down,
+        Self::ReadOnly,
+        Self::ConnectionLimit,
+        Self::DiskFull,
+        Self::MemoryFull,
+        Self::Overloaded,
+    ];
+
     pub(super) fn fault(self) -> FaultId {
         match self {
             Self::ConnectionLimit => FaultId::DependencyConnectionLimit,

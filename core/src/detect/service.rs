@@ -43,13 +43,26 @@ pub(super) fn callers(view: &View<'_>, service: Idx, own: &Component) -> Vec<Com
     let mut all: Vec<Component> = view
         .graph
         .incoming(service)
-        .filter(|(r, _)| matches!(r, Relation::Calls | Relation::Routes))
+        .filter(|(r, from)| is_call(view, *r, *from))
         .map(|(_, c)| view.component(c))
         .filter(|c| c != own)
         .collect();
     all.sort();
     all.dedup();
     all
+}
+
+/// Whether an edge to a Service means that it is called: the API server calls webhooks.
+fn is_call(view: &View<'_>, relation: Relation, from: Idx) -> bool {
+    let is_webhook = || {
+        let kind = view.graph.get(from).kind();
+        kind.as_str().ends_with("WebhookConfiguration")
+    };
+    match relation {
+        Relation::Calls | Relation::Routes => true,
+        Relation::Uses => is_webhook(),
+        _ => false,
+    }
 }
 
 /// Whether a Service is there to be called: a workload has its address, or one that runs has its

@@ -3,6 +3,7 @@
 use super::condition::Said;
 use super::finding::Strength;
 use super::mentions::Mention;
+use super::server_error::{ServerError, named_server};
 use super::storage::unknown_node;
 use super::text::has;
 use super::{FaultId, View, account};
@@ -22,6 +23,7 @@ pub(super) struct Verdict {
 impl Verdict {
     pub(super) fn of(view: &View<'_>, said: &Said, named: &[Mention]) -> Self {
         refused_backend(view, said)
+            .or_else(|| server_state(view, said))
             .or_else(|| missing_mention(view, said, named))
             .or_else(|| missing_reference(view, said.idx))
             .or_else(|| by_trouble(view, said))
@@ -98,8 +100,17 @@ pub(super) fn is_route(view: &View<'_>, idx: Idx) -> bool {
 
 /// What the spec refers to and does not exist, where that kind is known.
 fn missing_reference(view: &View<'_>, idx: Idx) -> Option<Verdict> {
-    let uses = view.graph.out(idx).filter(|(r, _)| *r == Relation::Uses);
-    uses.map(|(_, target)| target)
+    let uses = || view.graph.out(idx).filter(|(r, _)| *r == Relation::Uses);
+    // What it takes over from an object of the cluster is in the namespace of the controller.
+    let is_of_cluster = |target: Idx| {
+        let kind = view.graph.get(target).kind();
+        matches!(kind, Kind::Other(name) if name.starts_with("Cluster"))
+    };
+    if uses().any(|(_, target)| is_of_cluster(target)) {
+        return None;
+    }
+    uses()
+        .map(|(_, target)| target)
         .filter(|target| !view.exists(*target))
         .find_map(|target| {
             let node = view.graph.get(target);
@@ -179,22 +190,42 @@ fn by_trouble(view: &View<'_>, said: &Said) -> Option<Verdict> {
             predicate,
         });
     }
-    let is_down = |class: Class| {
-        matches!(
-            class,
-            Class::Refused | Class::Unavailable | Class::TimedOut | Class::ConnectTimedOut
-        )
-    };
-    let (host, _) = trouble::host_of(&said.text, is_down)?;
-    let namespace = view.graph.get(said.idx).namespace();
-    let alias = crate::graph::called(&host, namespace);
-    let server = view
-        .graph
-        .find_live(alias.kind, &alias.namespace, &alias.name)?;
-    Some(Verdict {
+    let server = named_server(view, said.idx, &said.text)?;
+    classes.has_any(&UNREACHED).then(|| Verdict {
         fault: FaultId::DependencyDown,
         blamed: server,
         strength: Strength::Fair,
+        predicate: format!("cannot use {}", view.title(server)),
+    })
+}
+
+/// How controllers say that they do not reach a server.
+const UNREACHED: [Class; 6] = [
+    Class::Refused,
+    Class::Unavailable,
+    Class::TimedOut,
+    Class::ConnectTimedOut,
+    Class::NoRoute,
+    Class::Disconnected,
+];
+
+/// What a server answered of itself: the object only passes it on.
+fn server_state(view: &View<'_>, said: &Said) -> Option<Verdict> {
+    let classes = trouble::read(&said.text);
+    let state = ServerError::REPEATED
+        .into_iter()
+        .find(|state| classes.has(state.class()));
+    let certificate = [Class::CertificateExpired, Class::CertificateName];
+    let fault = match state {
+        Some(state) => state.fault(),
+        None if classes.has_any(&certificate) => FaultId::ServiceCertificateInvalid,
+        None => return None,
+    };
+    let server = named_server(view, said.idx, &said.text)?;
+    Some(Verdict {
+        fault,
+        blamed: server,
+        strength: Strength::Strong,
         predicate: format!("cannot use {}", view.title(server)),
     })
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::{Evidence, Finding, Strength};
 use super::text::has;
-use super::{FaultId, View};
+use super::{FaultId, View, behind};
 use crate::graph::{Idx, Relation};
 use crate::model::Kind;
 use crate::model::time::MINUTE;
@@ -28,7 +28,7 @@ struct Waiting<'a> {
     says: bool,
 }
 
-/// Reports a server outside the cluster that pods on several nodes, or an alert about it, call
+/// Reports what is wrong behind a server in the cluster, or a server that pods on several nodes, or an alert about it, call
 /// silent. On one node alone it may be that node's network, and a server that refuses one export has
 /// answered.
 pub(super) fn silent(view: &View<'_>, found: &[Finding], out: &mut Vec<Finding>) {
@@ -53,6 +53,13 @@ pub(super) fn silent(view: &View<'_>, found: &[Finding], out: &mut Vec<Finding>)
         let alerts: Vec<Evidence> = alerts.collect();
         let is_said = waiting.says || !said.is_empty();
         let is_shared = waiting.nodes.len() > 1 || !alerts.is_empty();
+        if let Some((reason, first)) = behind::reason(view, found, server)
+            .filter(|_| is_said)
+            .zip(waiting.failed.first())
+        {
+            out.push(behind::as_cause(reason, first));
+            continue;
+        }
         if !is_said || !is_shared || has_served(view, server, &waiting) {
             continue;
         }
@@ -75,7 +82,7 @@ pub(super) fn silent(view: &View<'_>, found: &[Finding], out: &mut Vec<Finding>)
     }
 }
 
-/// The servers outside the cluster of the volumes that a pod mounts.
+/// The servers of the volumes that a pod mounts.
 fn servers(view: &View<'_>, pod: Idx) -> BTreeSet<Idx> {
     let along = |from: Idx, wanted: Relation| {
         let edges = view.graph.out(from).filter(move |(r, _)| *r == wanted);
@@ -84,8 +91,11 @@ fn servers(view: &View<'_>, pod: Idx) -> BTreeSet<Idx> {
     let claims = along(pod, Relation::Mounts);
     let volumes = claims.flat_map(|claim| along(claim, Relation::Bound));
     let servers = volumes.flat_map(|volume| along(volume, Relation::Calls));
-    let is_outside = |idx: &Idx| *view.graph.get(*idx).kind() == Kind::External;
-    servers.filter(is_outside).collect()
+    let is_server = |idx: &Idx| {
+        let kind = view.graph.get(*idx).kind();
+        matches!(kind, Kind::External | Kind::Service)
+    };
+    servers.filter(is_server).collect()
 }
 
 /// What the drivers of volumes on the nodes say about a server.

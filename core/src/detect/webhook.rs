@@ -2,12 +2,18 @@
 
 use super::finding::{Finding, Strength};
 use super::service::pods_behind;
-use super::{FaultId, View};
+use super::{FaultId, View, behind};
 use crate::graph::{Idx, Relation};
 use crate::model::Kind;
 
-/// Judges every admission configuration.
-pub(super) fn configurations(view: &View<'_>, out: &mut Vec<Finding>) {
+/// Judges every admission configuration, and what is wrong behind the webhooks that do not answer.
+pub(super) fn configurations(view: &View<'_>, found: &[Finding], out: &mut Vec<Finding>) {
+    let silent = found.iter().filter(|f| {
+        let is_known = f.active && f.strength == Strength::Proof;
+        is_known && f.fault == FaultId::AdmissionWebhookUnavailable
+    });
+    let reasons = silent.filter_map(|f| Some((behind::reason(view, found, f.blamed)?, f)));
+    out.extend(reasons.map(|(reason, silent)| behind::as_cause(reason, silent)));
     for kind in [
         "ValidatingWebhookConfiguration",
         "MutatingWebhookConfiguration",

@@ -29,31 +29,6 @@ struct Hypothesis<'a> {
     total: f64,
 }
 
-/// Faults that name how something fails, not why: any other finding of the same component explains
-/// them.
-const FAILURE_MODES: [FaultId; 20] = [
-    FaultId::AdmissionWebhookUnavailable,
-    FaultId::RuntimeRolloutStuck,
-    FaultId::ServiceNameUnresolved,
-    FaultId::RuntimeCrashOnStart,
-    FaultId::RuntimeCrashLater,
-    FaultId::RuntimeLivenessTooStrict,
-    FaultId::RuntimeReadinessTooStrict,
-    FaultId::RuntimeReadinessFailing,
-    FaultId::RuntimeTerminationStuck,
-    FaultId::OperatorConditionFailed,
-    FaultId::ControlplaneAggregatedApiUnavailable,
-    FaultId::RuntimeEvicted,
-    FaultId::RuntimeJobFailed,
-    FaultId::DependencyDown,
-    FaultId::DependencySlow,
-    FaultId::DependencyReadOnly,
-    FaultId::PerformanceNetworkDelay,
-    FaultId::PerformanceNetworkLoss,
-    FaultId::ImageReferenceWrong,
-    FaultId::StorageClaimMissing,
-];
-
 /// Faults of a server that it reports of itself: why those that depend on it fail.
 const SERVER_STATES: [FaultId; 5] = [
     FaultId::DependencyReadOnly,
@@ -65,7 +40,9 @@ const SERVER_STATES: [FaultId; 5] = [
 
 /// Whether a fault names how something fails, not why.
 pub fn is_failure_mode(fault_type: &str) -> bool {
-    FAILURE_MODES.iter().any(|f| f.as_str() == fault_type)
+    fault_type
+        .parse::<FaultId>()
+        .is_ok_and(FaultId::is_failure_mode)
 }
 
 /// More than all other parts of a score together.
@@ -206,6 +183,8 @@ struct Rival {
     is_active: bool,
     /// Whether it is a server that says itself that it cannot serve.
     is_own_state: bool,
+    /// Whether its own state or words show it, and why it fails or how.
+    is_shown_by_itself: bool,
 }
 
 /// Whether an issuer of certificates asks a component to sign them.
@@ -216,6 +195,11 @@ fn signs(case: &Case<'_>, server: ComponentId) -> bool {
     issuers
         .flat_map(|issuer| view.graph.out(issuer))
         .any(|(relation, to)| relation == Relation::Calls && view.component_id(to) == server)
+}
+
+/// Whether a component shows a fault itself: what only others say of it is not why.
+fn is_shown_by_itself(case: &Case<'_>, finding: &Finding) -> bool {
+    case.view.component_id(finding.on) == case.view.component_id(finding.blamed)
 }
 
 /// Whether a component reports of itself that it cannot serve.
@@ -235,6 +219,10 @@ fn explain_away(case: &Case<'_>, all: &mut [Hypothesis<'_>]) {
             strength: h.strength,
             is_active: h.findings.iter().any(|f| f.active),
             is_own_state: is_own_state(case, h),
+            is_shown_by_itself: h
+                .findings
+                .iter()
+                .any(|f| f.active && f.fault.says_more() && is_shown_by_itself(case, f)),
         })
         .collect();
     for h in all {
@@ -247,24 +235,34 @@ fn explain_away(case: &Case<'_>, all: &mut [Hypothesis<'_>]) {
         // A failing probe only repeats what any other evidence about its component shows.
         let is_bare = h.fault == FaultId::RuntimeReadinessFailing
             && rivals.iter().any(|r| r.id == h.id && r.fault != h.fault);
-        let has_root_cause = FAILURE_MODES.contains(&h.fault)
+        let is_relayed =
+            h.fault.is_failure_mode() && !h.findings.iter().any(|f| is_shown_by_itself(case, f));
+        let has_root_cause = h.fault.is_failure_mode()
             && rivals.iter().any(|rival| {
                 rival.id == h.id
                     && rival.fault != h.fault
-                    && !FAILURE_MODES.contains(&rival.fault)
+                    && !rival.fault.is_failure_mode()
                     && rival.strength >= h.strength
+            });
+        let has_own_word = is_relayed
+            && rivals.iter().any(|rival| {
+                rival.id == h.id
+                    && rival.fault != h.fault
+                    && rival.is_shown_by_itself
+                    && rival.strength >= Strength::Fair
             });
         // How something fails is explained by why what it depends on does, or by what that says of
         // itself. A certificate expires when the server of its issuer does not sign another one.
         let is_own_state = is_own_state(case, h);
-        let is_mode = FAILURE_MODES.contains(&h.fault);
+        // A pool is used up by calls that take long.
+        let is_mode = h.fault.is_failure_mode() || h.fault == FaultId::PerformancePoolExhausted;
         let is_certificate = h.fault == FaultId::ServiceCertificateInvalid;
         let is_of_upstream = (is_mode || is_certificate)
             && rivals.iter().any(|rival| {
                 rival.is_active
                     && (is_mode || rival.is_own_state && signs(case, rival.id))
                     && rival.strength >= h.strength.max(Strength::Strong)
-                    && (!FAILURE_MODES.contains(&rival.fault)
+                    && (!rival.fault.is_failure_mode()
                         || rival.strength == Strength::Proof
                         || rival.fault == FaultId::DependencyReadOnly && h.fault != rival.fault
                         || rival.is_own_state && !is_own_state)
@@ -283,7 +281,7 @@ fn explain_away(case: &Case<'_>, all: &mut [Hypothesis<'_>]) {
         if is_explained {
             h.features.insert(Part::Explained, 1.0);
         }
-        if has_root_cause || is_bare || is_of_outage || is_of_upstream {
+        if has_root_cause || has_own_word || is_bare || is_of_outage || is_of_upstream {
             h.features.insert(Part::Specific, 1.0);
         }
     }

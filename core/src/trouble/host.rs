@@ -212,11 +212,27 @@ fn leading_port(text: &str) -> Option<u16> {
     text[..end].parse().ok().filter(|port| *port > 0)
 }
 
+/// The host that a proxy of Envoy sent a request to, as Istio names it: `outbound|PORT|SUBSET|HOST`.
+fn of_mesh(line: &str) -> Option<Named<'_>> {
+    let (_, cluster) = line.split_once("outbound|")?;
+    let mut parts = cluster.splitn(3, '|');
+    let port = leading_port(parts.next()?);
+    let rest = parts.nth(1)?;
+    let is_host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let end = rest.find(|c| !is_host(c)).unwrap_or(rest.len());
+    let host = &rest[..end];
+    is_host_name(host).then_some(Named {
+        host,
+        port,
+        is_stated: true,
+    })
+}
+
 /// The hosts in a message outside of stack frames, each once.
 pub fn in_text(message: &str) -> Vec<Named<'_>> {
     let mut found: Vec<Named<'_>> = Vec::new();
     let lines = message.lines().filter(|line| !report::is_frame(line));
-    for named in lines.flat_map(in_line) {
+    for named in lines.flat_map(|line| of_mesh(line).into_iter().chain(in_line(line))) {
         match found.iter_mut().find(|known| known.host == named.host) {
             Some(known) => {
                 known.port = known.port.or(named.port);
