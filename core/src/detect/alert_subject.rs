@@ -74,10 +74,27 @@ impl<'a> Subjects<'a> {
             let outside = || self.graph.find(Kind::External, "", &subject.name);
             return by_address().or_else(outside).or(direct);
         }
-        self.by_label(alert)
+        self.by_kind(alert)
+            .or_else(|| self.by_label(alert))
             .or_else(by_address)
             .or_else(|| self.by_text(alert))
             .or(direct)
+    }
+
+    /// The custom object after whose kind a label is called: `workflow`, `cron_workflow`.
+    fn by_kind(&self, alert: &Alert) -> Option<Idx> {
+        let namespace = match alert.subject.kind {
+            Kind::Namespace => &alert.subject.name,
+            _ => &alert.subject.namespace,
+        };
+        alert.labels.iter().find_map(|(label, name)| {
+            let kind = camel(label);
+            let found = self.graph.find_live(Kind::parse(&kind), namespace, name);
+            found.filter(|idx| {
+                let resource = self.graph.get(*idx);
+                matches!(resource.kind(), Kind::Other(_)) && resource.object.is_some()
+            })
+        })
     }
 
     fn by_label(&self, alert: &Alert) -> Option<Idx> {
@@ -154,6 +171,17 @@ fn index(graph: &Graph) -> Map<&str, Option<Idx>> {
         }
     }
     found
+}
+
+/// `cron_workflow` as `CronWorkflow`.
+fn camel(label: &str) -> String {
+    let words = label.split('_');
+    words
+        .filter_map(|word| {
+            let first = word.chars().next()?.to_ascii_uppercase();
+            Some(format!("{first}{}", &word[first.len_utf8()..]))
+        })
+        .collect()
 }
 
 /// `BillingApi5xx` as `billing-api-5xx`.

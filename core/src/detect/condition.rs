@@ -144,6 +144,26 @@ fn is_owner_good(view: &View<'_>, idx: Idx) -> bool {
         })
 }
 
+/// For how many minutes a run that failed counts: for a day, where an alert about it, or about what
+/// starts it, still fires and no later run has ended.
+fn lasting(view: &View<'_>, run: Idx) -> i64 {
+    let controls = |(relation, _): &(Relation, Idx)| *relation == Relation::Controls;
+    let mut owners = view.graph.incoming(run).filter(controls);
+    let owner = owners.next().map(|(_, owner)| owner);
+    let mut meant = std::iter::once(run).chain(owner);
+    let is_alerted = meant.any(|idx| view.alerts(idx).next().is_some());
+    let created = view.graph.get(run).created;
+    let has_later = owner.is_some_and(|owner| {
+        let mut runs = view.graph.out(owner).filter(controls);
+        runs.any(|(_, other)| view.graph.get(other).created > created)
+    });
+    if is_alerted && !has_later {
+        24 * 60
+    } else {
+        60
+    }
+}
+
 /// The conditions of an object that show that it is broken, the most telling first.
 pub(super) fn broken_conditions<'a>(view: &View<'a>, idx: Idx) -> Vec<&'a Condition> {
     let Some(object) = view.object(idx) else {
@@ -167,7 +187,7 @@ pub(super) fn broken_conditions<'a>(view: &View<'a>, idx: Idx) -> Vec<&'a Condit
     let is_over = object
         .report()
         .and_then(|r| r.ended.0)
-        .is_some_and(|at| view.now.0 - at.0 > 60 * MINUTE);
+        .is_some_and(|at| view.now.0 - at.0 > lasting(view, idx) * MINUTE);
     if is_over || is_owner_good(view, idx) {
         return Vec::new();
     }

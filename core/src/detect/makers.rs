@@ -23,10 +23,11 @@ const LACKS: [FaultId; 3] = [
 /// Reports the fault of a controller, or of a store that an object of the chain refers to, as the
 /// cause of what its objects lack: where its own log is about an object in the chain, or the store
 /// says so.
-pub(super) fn failing<'a>(view: &View<'_>, found: &'a [Finding], out: &mut Vec<Finding>) {
-    let named = named(view, found);
+pub(super) fn failing<'a>(view: &View<'a>, found: &'a [Finding], out: &mut Vec<Finding>) {
+    let lines = lines(view, found);
+    let named = named(view, &lines);
     let stores = stores(view, found);
-    if named.is_empty() && stores.is_empty() {
+    if lines.is_empty() && stores.is_empty() {
         return;
     }
     let mut reasons = Vec::new();
@@ -40,7 +41,12 @@ pub(super) fn failing<'a>(view: &View<'_>, found: &'a [Finding], out: &mut Vec<F
             let mut reasons = chain.iter().filter_map(|object| all.get(object).copied());
             reasons.next()
         };
-        let reason = by(&named).or_else(|| by(&stores));
+        let said = || {
+            chain
+                .iter()
+                .find_map(|object| repeated(view, *object, &lines))
+        };
+        let reason = by(&named).or_else(said).or_else(|| by(&stores));
         let other = |f: &&Finding| view.component_id(f.blamed) != view.component_id(user.blamed);
         let Some(reason) = reason.filter(other).filter(|_| seen.insert(user.on)) else {
             continue;
@@ -65,17 +71,16 @@ fn stores<'a>(view: &View<'_>, found: &'a [Finding]) -> BTreeMap<Idx, &'a Findin
     found.iter().filter(says).map(|f| (f.on, f)).collect()
 }
 
-/// The objects that the log of a controller is about, each with the fault of the controller that
-/// the line shows.
-fn named<'a>(view: &View<'_>, found: &'a [Finding]) -> BTreeMap<Idx, &'a Finding> {
-    let mut all = BTreeMap::new();
+/// The lines that show a fault of the controller that writes them, each with the fault.
+fn lines<'a>(view: &View<'a>, found: &'a [Finding]) -> Vec<(&'a str, &'a Finding)> {
+    let mut all = Vec::new();
     for (writer, log) in &view.episodes.logs {
         let is_meant = log.severity >= Severity::Error
             && view.now.0 - log.last.0 <= 15 * MINUTE
             && !log.trouble().is_empty();
-        // The cheap tests first: few lines are about an object.
-        let object = is_meant.then(|| about(view, &log.sample)).flatten();
-        let Some(object) = object else { continue };
+        if !is_meant {
+            continue;
+        }
         let own = view.component_id(*writer);
         let line = view.log_evidence(*writer, log).id;
         let fault = found.iter().find(|f| {
@@ -85,11 +90,49 @@ fn named<'a>(view: &View<'_>, found: &'a [Finding]) -> BTreeMap<Idx, &'a Finding
                 && view.component_id(f.blamed) == own
                 && f.evidence.iter().any(|e| e.id == line)
         });
-        if let Some(fault) = fault {
-            all.entry(object).or_insert(fault);
+        all.extend(fault.map(|fault| (&*log.sample, fault)));
+    }
+    all
+}
+
+/// The objects that the lines of controllers are about, each with the fault of the controller.
+fn named<'a>(view: &View<'_>, lines: &[(&str, &'a Finding)]) -> BTreeMap<Idx, &'a Finding> {
+    let mut all = BTreeMap::new();
+    for (line, fault) in lines {
+        if let Some(object) = about(view, line) {
+            all.entry(object).or_insert(*fault);
         }
     }
     all
+}
+
+/// The least length of words that two texts have in common by more than chance, in bytes.
+const MIN_SHARED: usize = 30;
+
+/// The fault of the controller that writes the end of what was warned about an object into its own
+/// log: the object shows the controller's trouble.
+fn repeated<'a>(
+    view: &View<'_>,
+    object: Idx,
+    lines: &[(&str, &'a Finding)],
+) -> Option<&'a Finding> {
+    let mut warnings = view.warnings(object);
+    warnings.find_map(|event| {
+        let words = words(&event.message);
+        let start = words.len().checked_sub(MIN_SHARED)?;
+        let end = words.get(start..)?;
+        let mut lines = lines.iter();
+        let (_, fault) = lines.find(|(line, _)| self::words(line).contains(end))?;
+        Some(*fault)
+    })
+}
+
+/// A text without what quoting and escaping change.
+fn words(text: &str) -> String {
+    let text = text.replace("\\n", " ").replace("\\t", " ");
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric());
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    words.join(" ")
 }
 
 /// What makes what a resource lacks: the custom objects that write a Secret which it uses, and all

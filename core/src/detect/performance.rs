@@ -8,6 +8,7 @@ use super::text::find;
 use super::{ComponentId, FaultId, View, waited_for};
 use crate::graph::{Idx, Relation};
 use crate::model::{Alert, Kind, Severity};
+use crate::trouble::Class;
 
 /// What an alert measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -264,6 +265,16 @@ pub(super) fn alerts(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
         let Some(mut meaning) = meaning(alert) else {
             continue;
         };
+        if meaning.fault == FaultId::PerformanceNetworkDelay && meaning.strength == Strength::Hint {
+            // Who waits for another one is slow because of that.
+            if waits(view, idx) {
+                continue;
+            }
+            if is_of_requests(alert) {
+                meaning.fault = FaultId::DependencySlow;
+                meaning.predicate = "is slow to execute what it is asked";
+            }
+        }
         // Others are slow and this one is not: it is used to being busy.
         if meaning.is_of_processor()
             && (is_note(alert) || is_background(view, idx) && !waited_for::is(view, idx))
@@ -284,6 +295,35 @@ pub(super) fn alerts(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
                 .build(),
         );
     }
+}
+
+/// How rules name what a database, a cache or a broker executes: its own time, without the network.
+const OF_REQUESTS: [&str; 6] = [
+    "command",
+    "query",
+    "queries",
+    "statement",
+    "commit",
+    "slowlog",
+];
+
+/// Whether an alert about latency measures what a server executes.
+fn is_of_requests(alert: &Alert) -> bool {
+    let texts = format!("{} {}", alert.name, alert.annotations.to_text());
+    OF_REQUESTS.iter().any(|word| find(&texts, word).is_some())
+}
+
+/// Whether a workload itself reports, as an error, that an answer did not come in time.
+fn waits(view: &View<'_>, idx: Idx) -> bool {
+    let pods = view.pods_of(view.top_owner(idx));
+    let mut lines = pods
+        .iter()
+        .flat_map(|pod| view.logs(*pod).map(|log| (*pod, log)));
+    lines.any(|(pod, log)| {
+        log.severity >= Severity::Error
+            && log.trouble().has(Class::TimedOut)
+            && view.is_current(pod, log)
+    })
 }
 
 /// What an alert means for the workload that it is about.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::caller_errors::by_host;
 use super::dependency::is_database_port;
 use super::finding::{Finding, Strength};
-use super::service::pods_behind;
+use super::service::{pods_behind, setting_with_host};
 use super::text::{has, short};
 use super::{FaultId, View, etcd, mismatch, new_client, piled_up, replica};
 use crate::episode::LogTemplate;
@@ -259,18 +259,16 @@ pub(super) fn subject(
         .map(|(_, s)| s)
         .collect();
     let is_store = |s: &&Idx| {
-        view.object(**s)
-            .and_then(|o| o.service())
-            .is_some_and(|s| s.ports.iter().any(|p| is_database_port(p.port)))
+        let ports = ports_of(view, owner, **s);
+        ports.into_iter().any(is_database_port)
     };
     // A line that names another product is not about the store of this one.
     let product = product::named(text).map(|product| &product.ports);
     let fits = |s: &&Idx| {
-        let service = view.object(**s).and_then(|o| o.service());
-        let mut ports = service.into_iter().flat_map(|s| s.ports.iter());
+        let ports = ports_of(view, owner, **s);
         product
             .iter()
-            .all(|p| ports.any(|port| p.contains(&port.port)))
+            .all(|p| ports.iter().any(|port| p.contains(port)))
     };
     let stores: Vec<&Idx> = called.iter().filter(is_store).filter(fits).collect();
     if let Some(named) = called
@@ -292,6 +290,17 @@ pub(super) fn subject(
         _ if called.is_empty() => (owner, Strength::Strong),
         _ => (owner, Strength::Fair),
     }
+}
+
+/// The ports of a server: those of its Service, or the one that its caller's settings have.
+fn ports_of(view: &View<'_>, caller: Idx, server: Idx) -> Vec<i64> {
+    let service = view.object(server).and_then(|o| o.service());
+    if let Some(service) = service {
+        return service.ports.iter().map(|p| p.port).collect();
+    }
+    let setting = setting_with_host(view, caller, view.graph.get(server).name());
+    let port = setting.and_then(|(_, port)| port);
+    port.map(i64::from).into_iter().collect()
 }
 
 /// Whether a text has a name elsewhere than in the package of a class, as in `org.name.Error`.
