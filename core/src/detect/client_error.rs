@@ -21,10 +21,13 @@ pub(super) enum ClientError {
     SchemaMissing,
     RecordUnreadable,
     VersionMismatch,
+    CertificateRefused,
+    MessageTooLarge,
+    DataIncompatible,
 }
 
 impl ClientError {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::CredentialsRejected,
         Self::DatabaseMissing,
         Self::PoolExhausted,
@@ -33,6 +36,9 @@ impl ClientError {
         Self::SchemaMissing,
         Self::RecordUnreadable,
         Self::VersionMismatch,
+        Self::CertificateRefused,
+        Self::MessageTooLarge,
+        Self::DataIncompatible,
     ];
 
     pub(super) fn fault(self) -> FaultId {
@@ -42,9 +48,12 @@ impl ClientError {
             Self::PoolExhausted => FaultId::PerformancePoolExhausted,
             Self::RbacForbidden => FaultId::AdmissionRbacForbidden,
             Self::ReadOnlyFilesystem => FaultId::StorageReadOnlyFilesystem,
-            Self::SchemaMissing | Self::RecordUnreadable | Self::VersionMismatch => {
-                FaultId::DependencyVersionMismatch
-            }
+            Self::SchemaMissing
+            | Self::RecordUnreadable
+            | Self::VersionMismatch
+            | Self::DataIncompatible => FaultId::DependencyVersionMismatch,
+            Self::CertificateRefused => FaultId::ServiceCertificateInvalid,
+            Self::MessageTooLarge => FaultId::ConfigEnvInvalid,
         }
     }
 
@@ -59,6 +68,9 @@ impl ClientError {
             Self::SchemaMissing => Class::SchemaMissing,
             Self::RecordUnreadable => Class::RecordUnreadable,
             Self::VersionMismatch => Class::VersionMismatch,
+            Self::CertificateRefused => Class::ClientCertificateRefused,
+            Self::MessageTooLarge => Class::MessageTooLarge,
+            Self::DataIncompatible => Class::DataIncompatible,
         }
     }
 
@@ -72,6 +84,9 @@ impl ClientError {
             Self::ReadOnlyFilesystem => "cannot write to its file system",
             Self::RecordUnreadable => "cannot decode the records that it reads",
             Self::SchemaMissing => "uses a table or column that its database does not have",
+            Self::CertificateRefused => "has a certificate that its server does not accept",
+            Self::MessageTooLarge => "sends or gets more at once than a limit allows",
+            Self::DataIncompatible => "cannot go on with what another version of it began",
             Self::VersionMismatch => {
                 "calls something that its dependency does not have, or not \
                                       in this version"
@@ -117,6 +132,7 @@ pub(super) fn client_finding(
         ClientError::SchemaMissing
         | ClientError::RecordUnreadable
         | ClientError::VersionMismatch => Strength::Hint,
+        ClientError::MessageTooLarge => Strength::Fair,
         ClientError::CredentialsRejected if refuses_a_caller(view, idx, &first.sample) => {
             Strength::Hint
         }

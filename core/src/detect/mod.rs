@@ -160,6 +160,7 @@ pub fn inspect(view: &View<'_>, idx: Idx, findings: &mut Findings<'_>) {
             findings.inspect(own_words::setting, view, idx);
             findings.inspect(own_words::inotify, view, idx);
             findings.inspect(own_words::file_mode, view, idx);
+            findings.inspect(own_words::disk, view, idx);
         }
         Kind::Namespace => {
             findings.inspect(condition::namespace, view, idx);

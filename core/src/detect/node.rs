@@ -240,7 +240,7 @@ fn names_address(text: &str, address: &str) -> bool {
 
 /// Pressure and reboots by events, if conditions are not known or have already cleared.
 fn pressure_events(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
-    let rules: [(&str, &[&str], FaultId, Strength); 9] = [
+    let rules: [(&str, &[&str], FaultId, Strength); 13] = [
         (
             "SystemOOM",
             &[],
@@ -279,6 +279,21 @@ fn pressure_events(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
             Strength::Strong,
         ),
         ("TaskHung", &[], FaultId::NodeKernelFault, Strength::Strong),
+        // node-problem-detector: errors of disks, of their file systems and of memory.
+        ("IOError", &[], FaultId::NodeKernelFault, Strength::Strong),
+        ("Ext4Error", &[], FaultId::NodeKernelFault, Strength::Strong),
+        (
+            "XfsHasShutDown",
+            &[],
+            FaultId::NodeKernelFault,
+            Strength::Strong,
+        ),
+        (
+            "MemoryReadError",
+            &[],
+            FaultId::NodeKernelFault,
+            Strength::Fair,
+        ),
         (
             "KernelOops",
             &[],

@@ -94,6 +94,37 @@ pub(super) fn inotify(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     );
 }
 
+/// Reports a node whose disk fails under what a container reads or writes, unless that is on a
+/// volume of another server.
+pub(super) fn disk(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
+    let said = lines(view, idx, Class::DiskError);
+    let Some(last) = said.last() else { return };
+    let Some(node) = view.node_of(idx) else {
+        return;
+    };
+    let mounts = view.graph.out(idx).filter(|(r, _)| *r == Relation::Mounts);
+    let mut claims =
+        mounts.filter(|(_, to)| *view.graph.get(*to).kind() == Kind::PersistentVolumeClaim);
+    let has_claim = claims.next().is_some();
+    let strength = if has_claim {
+        Strength::Hint
+    } else {
+        Strength::Fair
+    };
+    out.push(
+        view.finding(FaultId::NodeKernelFault, node, idx, strength)
+            .active(true)
+            .message(format!(
+                "{} on {} reports that a disk fails: {}",
+                view.title(view.top_owner(idx)),
+                view.title(node),
+                short(&last.sample, 200)
+            ))
+            .with(said.iter().take(5).map(|log| view.log_evidence(idx, log)))
+            .build(),
+    );
+}
+
 /// Reports a container that refuses a file because others may read it: an `fsGroup` or a
 /// `defaultMode` has changed its mode. It says so once, when it starts.
 pub(super) fn file_mode(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {

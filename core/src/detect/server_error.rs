@@ -29,10 +29,11 @@ pub(super) enum ServerError {
     PlaintextRefused,
     /// An etcd that is no part of the control plane.
     QuotaFull,
+    LockWait,
 }
 
 impl ServerError {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::ConnectionLimit,
         Self::ReadOnly,
         Self::Down,
@@ -43,6 +44,7 @@ impl ServerError {
         Self::Denied,
         Self::PlaintextRefused,
         Self::QuotaFull,
+        Self::LockWait,
     ];
 
     /// Those that only a server can answer of itself, whoever repeats them.
@@ -63,7 +65,7 @@ impl ServerError {
             Self::Down => FaultId::DependencyDown,
             Self::VolumeFull | Self::DiskFull => FaultId::StorageVolumeFull,
             Self::MemoryFull => FaultId::PerformanceMemoryPressure,
-            Self::Overloaded => FaultId::DependencySlow,
+            Self::Overloaded | Self::LockWait => FaultId::DependencySlow,
             Self::Denied => FaultId::ServiceNetworkPolicyBlocks,
             Self::PlaintextRefused => FaultId::ServiceProtocolMismatch,
         }
@@ -82,6 +84,7 @@ impl ServerError {
             Self::Denied => Class::MeshDenied,
             Self::PlaintextRefused => Class::PlaintextRefused,
             Self::QuotaFull => Class::EtcdFull,
+            Self::LockWait => Class::LockWait,
         }
     }
 
@@ -162,6 +165,11 @@ pub(super) fn server_finding(
         (owner, Strength::Strong)
     } else {
         subject(view, idx, owner, &first.sample, error.class())
+    };
+    // Which statement holds the lock is not said.
+    let strength = match error {
+        ServerError::LockWait => strength.min(Strength::Fair),
+        _ => strength,
     };
     // The API server's clients repeat what its etcd says.
     let is_of_etcd = || etcd::is_own(view, blamed);

@@ -244,6 +244,10 @@ pub fn addresses(spec: &PodSpec) -> Vec<(&str, Address<'_>)> {
                 let before = found.len();
                 found.extend(address::in_text(value).map(|a| (&*env.name, a)));
                 if found.len() == before {
+                    let named = address::in_connection_string(value);
+                    found.extend(named.map(|a| (&*env.name, a)));
+                }
+                if found.len() == before {
                     let port = port_beside(container, &env.name);
                     let hosts = bare_hosts(&env.name, value).take(MAX_HOSTS);
                     found.extend(hosts.map(|host| (&*env.name, Address { host, port })));

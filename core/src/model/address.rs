@@ -97,7 +97,11 @@ fn token(token: &str) -> Option<Address<'_>> {
     let lookup = LOOKUPS.iter().find_map(|l| token.strip_prefix(l));
     let (rest, has_scheme) = match token.find("://") {
         Some(at) => (&token[at + 3..], true),
-        None => (lookup.unwrap_or(token), lookup.is_some()),
+        // Oracle: `jdbc:oracle:thin:@//host:1521/service`.
+        None => match token.find("@//") {
+            Some(at) => (&token[at + 3..], true),
+            None => (lookup.unwrap_or(token), lookup.is_some()),
+        },
     };
     // Java prints a resolved host as `host/10.0.0.1:80`.
     let resolved = (!has_scheme)
@@ -118,6 +122,32 @@ fn token(token: &str) -> Option<Address<'_>> {
         None => return None,
     };
     let host = without_service(host);
+    is_host(host).then_some(Address { host, port })
+}
+
+/// The keys of connection strings behind which a host stands: libpq, Npgsql, ADO.NET, MySQL.
+const HOST_KEYS: [&str; 7] = [
+    "host",
+    "hostname",
+    "server",
+    "data source",
+    "address",
+    "addr",
+    "hostaddr",
+];
+
+/// The host of a connection string such as `Host=db;Port=5432` or `Server=tcp:db,1433;Database=a`.
+pub fn in_connection_string(text: &str) -> Option<Address<'_>> {
+    let by = if text.contains(';') { ';' } else { ' ' };
+    let pairs = || {
+        let parts = text.split(by).filter_map(|part| part.split_once('='));
+        parts.map(|(key, value)| (key.trim().to_ascii_lowercase(), value.trim()))
+    };
+    let (_, value) = pairs().find(|(key, _)| HOST_KEYS.contains(&&**key))?;
+    let value = value.strip_prefix("tcp:").unwrap_or(value);
+    let (host, behind) = value.split_once([',', ':']).unwrap_or((value, ""));
+    let port = || pairs().find(|(key, _)| key == "port").map(|(_, port)| port);
+    let port = behind.parse().ok().or_else(|| port()?.parse().ok());
     is_host(host).then_some(Address { host, port })
 }
 
@@ -203,6 +233,25 @@ mod tests {
             all("Connection refused: geocoder/10.96.227.221:8181"),
             ["10.96.227.221:8181"]
         );
+    }
+
+    #[test]
+    fn hosts_are_found_in_connection_strings() {
+        assert_eq!(
+            all("jdbc:oracle:thin:@//ora-scan.corp.example:1521/PRD"),
+            ["ora-scan.corp.example:1521"]
+        );
+        let of = |text| in_connection_string(text).map(|a| a.to_string());
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(of("Host=db;Port=5432;Username=app"), some("db:5432"));
+        assert_eq!(
+            of("Server=tcp:sql.corp,1433;Database=a"),
+            some("sql.corp:1433")
+        );
+        assert_eq!(of("host=db port=6432 dbname=a"), some("db:6432"));
+        assert_eq!(of("server=db"), some("db"));
+        assert_eq!(of("level=info"), None);
+        assert_eq!(of("a sentence about a host"), None);
     }
 
     #[test]

@@ -165,6 +165,13 @@ classes! {
     KeyChanged = "key_changed", Writer,
         "What was encrypted or signed cannot be read with the key in use.";
     ForwardingLoop = "forwarding_loop", Resolver, "DNS forwards queries to itself.";
+    ClientCertificateRefused = "client_certificate_refused", Writer,
+        "The server does not accept the certificate of its client, or gets none.";
+    LockWait = "lock_wait", Server,
+        "A statement waited for a lock too long, or ended so that others can go on.";
+    MessageTooLarge = "message_too_large", Writer,
+        "A message is larger than one side accepts.";
+    DiskError = "disk_error", Node, "A disk cannot be read or written.";
 }
 
 impl fmt::Display for Class {
