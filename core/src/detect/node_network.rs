@@ -28,6 +28,8 @@ struct NodeAlerts {
 struct Signals {
     /// Workloads that are slow or fail, with the alerts that say so.
     affected: BTreeMap<ComponentId, Vec<Evidence>>,
+    /// The pods of each that reported calls without an answer in time.
+    waiting: BTreeMap<ComponentId, BTreeSet<Idx>>,
     /// The resources by which they are known.
     affected_resources: BTreeSet<Idx>,
     /// Workloads at the limit of their own CPU, memory or disk.
@@ -53,6 +55,7 @@ impl Signals {
             }
             let caller = view.component_id(error.caller);
             all.affected.entry(caller).or_default();
+            all.waiting.entry(caller).or_default().insert(error.caller);
             all.affected_resources.insert(error.caller);
         }
         all
@@ -90,6 +93,12 @@ impl Signals {
         }
     }
 
+    /// Whether pods of a workload on other nodes wait as well: then what they call is at fault.
+    fn waits_elsewhere(&self, view: &View<'_>, id: ComponentId, node: Idx) -> bool {
+        let mut pods = self.waiting.get(&id).into_iter().flatten();
+        pods.any(|pod| view.node_of(*pod).is_some_and(|other| other != node))
+    }
+
     /// The largest number that any node's alerts quote.
     fn worst(&self) -> f64 {
         self.nodes.values().map(|n| n.measured).fold(0.0, f64::max)
@@ -99,8 +108,16 @@ impl Signals {
 /// Suspects nodes by their own alerts and by what the workloads on them have in common.
 pub(super) fn nodes(view: &View<'_>, errors: &[CallError], out: &mut Vec<Finding>) {
     let signals = Signals::collect(view, errors);
+    let mut crowded: Vec<Finding> = Vec::new();
     for node in suspects(view, &signals) {
-        out.extend(judge_node(view, &signals, node));
+        match judge_node(view, &signals, node) {
+            Some(finding) if finding.strength == Strength::Proof => out.push(finding),
+            finding => crowded.extend(finding),
+        }
+    }
+    // What affects the workloads of two nodes alike does not follow a node.
+    if let [_] = crowded[..] {
+        out.append(&mut crowded);
     }
 }
 
@@ -116,7 +133,9 @@ fn judge_node(view: &View<'_>, signals: &Signals, node: Idx) -> Option<Finding> 
     // With alerts of their own, the node that measures most is at fault: the others see the far end
     // of the same connections.
     let is_worst = own.is_some_and(|n| n.measured >= signals.worst());
-    if !(is_worst || is_crowd(signals, &affected, workloads.len())) {
+    let is_tied = |id: &&ComponentId| !signals.waits_elsewhere(view, **id, node);
+    let tied: Vec<ComponentId> = affected.iter().filter(is_tied).copied().collect();
+    if !(is_worst || is_crowd(signals, &tied, workloads.len())) {
         return None;
     }
     // By name, not by number: numbers follow the order in which resources became known.

@@ -166,9 +166,10 @@ pub(super) fn server_finding(
     } else {
         subject(view, idx, owner, &first.sample, error.class())
     };
-    // Which statement holds the lock is not said.
+    // Who holds the lock is not said: of one client alone, it may be that itself.
     let strength = match error {
-        ServerError::LockWait => strength.min(Strength::Fair),
+        ServerError::LockWait if is_common(view, error.class()) => strength.min(Strength::Fair),
+        ServerError::LockWait => Strength::Hint,
         _ => strength,
     };
     // The API server's clients repeat what its etcd says.
@@ -208,6 +209,16 @@ pub(super) fn server_finding(
             .fix(fix)
             .build(),
     )
+}
+
+/// Whether several workloads report a class.
+fn is_common(view: &View<'_>, class: Class) -> bool {
+    let logs = view.episodes.logs.iter();
+    let mut writers = logs
+        .filter(|(writer, log)| log.trouble().has(class) && view.is_current(*writer, log))
+        .map(|(writer, _)| view.component_id(*writer));
+    let first = writers.next();
+    first.is_some_and(|first| writers.any(|other| other != first))
 }
 
 /// How a server says that it will be ready soon.

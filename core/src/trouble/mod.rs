@@ -47,8 +47,15 @@ fn is_bare_wait(part: &str, classes: Classes) -> bool {
 fn of_text(text: &str) -> Classes {
     let table = Table::shipped();
     let mut classes = Classes::default();
-    for hit in table.hits(text) {
-        classes.insert(table.row(hit.row).class);
+    let mut add = |text: &str| {
+        for hit in table.hits(text) {
+            classes.insert(table.row(hit.row).class);
+        }
+    };
+    add(text);
+    // A line of JSON has the quotes of the message in it escaped.
+    if text.contains("\\\"") {
+        add(&text.replace("\\\"", "\""));
     }
     classes
 }
@@ -114,6 +121,12 @@ pub fn is_lost_writer(line: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quotes_in_a_line_of_json_are_escaped() {
+        let line = r#"{"msg":"failed","err":"FATAL: database \"orders\" does not exist"}"#;
+        assert!(read(line).has(Class::DatabaseMissing));
+    }
 
     #[test]
     fn codes_of_errors_are_whole_words() {

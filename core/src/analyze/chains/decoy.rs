@@ -2,20 +2,16 @@
 
 use serde_json::{Value, json};
 
-use super::Dice;
+use super::Maker;
 use super::world::{Workload, alert, log, object};
 
 /// Some of these, chosen by chance.
-pub(super) fn some(
-    dice: &mut Dice,
-    nodes: &[String],
-    name: &mut impl FnMut(&mut Dice) -> String,
-) -> Vec<Value> {
+pub(super) fn some(maker: &mut Maker) -> Vec<Value> {
     let mut all = Vec::new();
     for decoy in [rolled_out, crashes_elsewhere, failed_job, complains] {
-        let name = name(dice);
-        if dice.below(2) == 1 {
-            all.extend(decoy(&name, nodes));
+        let name = maker.name();
+        if maker.dice.below(2) == 1 {
+            all.extend(decoy(&name, &maker.nodes));
         }
     }
     all

@@ -146,7 +146,7 @@ impl Fault {
             Self::ReadOnly => Vec::new(),
             Self::NotServing => {
                 c.status = Some(unready);
-                let line = "rejecting requests: no leader was elected, the cluster has no quorum";
+                let line = "rejecting requests: no elected leader, raft: no leader";
                 let probe = "Readiness probe failed: HTTP probe failed with statuscode: 503";
                 [c.logs("ERROR", line), c.events("Unhealthy", probe, 80)].concat()
             }

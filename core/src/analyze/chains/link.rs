@@ -72,7 +72,7 @@ impl Link {
     pub(super) fn tie(
         self,
         b: &mut Workload,
-        c: &Workload,
+        c: &mut Workload,
         fault: Fault,
         say: Style,
     ) -> Vec<Value> {
@@ -118,7 +118,7 @@ impl Link {
     pub(super) fn between(
         self,
         b: &mut Workload,
-        c: &Workload,
+        c: &mut Workload,
         name: &str,
         fault: Fault,
     ) -> (Option<Workload>, Vec<Value>) {
@@ -139,6 +139,8 @@ impl Link {
                 let broker = Workload::new(&b.namespace, name, 5672);
                 let url = format!("amqp://{}:5672", broker.host());
                 b.container["env"] = json!([{"name": "BROKER_URL", "value": url}]);
+                c.container["env"] = json!([{"name": "BROKER_URL", "value": url},
+                    {"name": "WORK_TOPIC", "value": "orders-work"}]);
                 let line = "ProducerBlockedQuotaExceededException: Cannot create producer on topic \
                             orders-work with backlog quota exceeded";
                 (Some(broker), b.logs("ERROR", line))
@@ -188,7 +190,7 @@ pub(super) enum Style {
 impl Style {
     pub(super) const ALL: [Self; 3] = [Self::Plain, Self::Json, Self::Java];
 
-    fn line(self, what: &str) -> String {
+    pub(super) fn line(self, what: &str) -> String {
         match self {
             Self::Plain => format!("cannot load orders: {what}"),
             Self::Json => {
