@@ -477,6 +477,12 @@ async fn a_rejected_record_is_retried_once_unless_that_is_asked_for() {
     assert_eq!(retry("0/retry?again=true").await.0, 202);
     assert_eq!(letters().await.as_array().unwrap().len(), 3);
     assert_eq!(retry("99/retry").await.0, 404);
+    let long = json!({"subject": {"name": "x"}, "message": "m".repeat(5000)});
+    server
+        .ingest(&tenant, "events", long.to_string().into_bytes())
+        .await;
+    let (status, answer) = retry("3/retry").await;
+    assert_eq!(status, 409, "a part of a record is no record: {answer}");
 }
 
 #[tokio::test]

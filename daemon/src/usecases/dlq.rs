@@ -56,6 +56,9 @@ fn stream(app: &App, tenant: TenantScope<'_>) -> StreamId {
     }
 }
 
+/// How to send again what was not kept.
+const FROM_ITS_SOURCE: &str = "send it again from where it came from";
+
 /// Sends a rejected record again, once unless `again`: a record without an id counts each time.
 ///
 /// # Errors
@@ -79,7 +82,12 @@ pub async fn retry(app: &App, actor: &Actor, id: u64, again: bool) -> Result<Ing
     };
     if letter.record.is_empty() {
         let message = format!("the text of record {id} was not kept");
-        return Err(Error::conflict(message).hint("send it again from where it came from"));
+        return Err(Error::conflict(message).hint(FROM_ITS_SOURCE));
+    }
+    // What was kept of a long record ends in the middle of it.
+    if serde_json::from_str::<serde::de::IgnoredAny>(&letter.record).is_err() {
+        let message = format!("only the beginning of record {id} was kept");
+        return Err(Error::conflict(message).hint(FROM_ITS_SOURCE));
     }
     let meta = &app.stores.meta;
     let before = meta.note_retry(tenant.id, id, now(), again).await?;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use kgrca_tests::Server;
 use kgrca_tests::server::Tenant;
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::query::{SLOW, ask, bombs, with_pods};
@@ -245,4 +245,38 @@ async fn long_analyses_of_many_tenants_delay_one_of_another_by_seconds() {
         done.contains(&200),
         "none of the attackers' was analyzed: {done:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn evaluations_of_many_tenants_delay_the_incident_of_another_by_seconds() {
+    let _processors = PROCESSORS.write().await;
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path(), &[]);
+    let victim = server.tenant("victim", "pro").await;
+    let body = unplaceable(1000);
+    for attacker in tenants(&server, 8).await {
+        server.ingest(&attacker, "resources", body.clone()).await;
+    }
+    let at = jiff::Timestamp::now().to_string();
+    let pod = json!({"at": at, "cluster": "c", "kind": "Pod", "namespace": "shop", "name": "cart",
+        "uid": "cart", "status": {"phase": "Running", "containerStatuses": [{"name": "web",
+        "restartCount": 9, "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+        "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}}}]}});
+    let began = Instant::now();
+    let body = pod.to_string().into_bytes();
+    server.ingest(&victim, "resources", body).await;
+    let key = Some(&*victim.key);
+    while server
+        .call(Method::GET, "/api/v1/rca", key, None)
+        .await
+        .status()
+        != StatusCode::OK
+    {
+        let waited = began.elapsed();
+        assert!(
+            waited < Duration::from_secs(60),
+            "no incident after {waited:?}"
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
