@@ -31,6 +31,8 @@ pub(super) struct Input {
     pub(super) lacks_files: bool,
     /// When kubelets last gave signs of life.
     heartbeat: Option<Time>,
+    /// The times of records that have none.
+    undated: BTreeSet<Time>,
 }
 
 /// The head of a recording, which says of what it is.
@@ -43,6 +45,7 @@ struct Head {
 #[derive(serde::Deserialize)]
 struct Recorded {
     cluster: Str,
+    collected_at: Option<Str>,
 }
 
 /// Reads JSON lines, or one or more JSON documents that span lines.
@@ -57,6 +60,14 @@ pub(super) fn read(bytes: &[u8], options: &Options, bounds: &Bounds<'_>) -> Resu
 /// that a record lies in the future.
 fn received_at(options: &Options) -> Time {
     options.at.unwrap_or(options.now)
+}
+
+/// When a recording was made, as its head says: the clock of whoever reads it may be behind.
+fn collected_at(bytes: &[u8]) -> Option<Time> {
+    let first = bytes.split(|b| *b == b'\n').next()?;
+    let head = serde_json::from_slice::<Head>(first).ok()?;
+    let head = Some(head).filter(|head| head.topic == "case")?;
+    Time::parse(&head.value.collected_at?)
 }
 
 /// When kubelets gave signs of life: state alone has no other time at which it was read.
@@ -107,7 +118,9 @@ impl Input {
         options: &Options,
         bounds: &Bounds<'_>,
     ) -> Result<(), Stopped> {
-        let received_at = received_at(options);
+        let recorded = collected_at(bytes).filter(|_| options.at.is_none());
+        let received_at = received_at(options).max(recorded.unwrap_or_default());
+        self.undated.insert(received_at);
         let before = self.rejects.len();
         if let Some(documents) = documents(bytes) {
             for (i, document) in documents.iter().enumerate() {
@@ -192,7 +205,9 @@ impl Input {
         self.release();
         self.assign_clusters();
         self.assign_namespaces();
-        self.set_instant(options.at, self.heartbeat, received_at(options));
+        let received_at = received_at(options);
+        self.undated.insert(received_at);
+        self.set_instant(options.at, self.heartbeat, received_at);
     }
 
     fn read_document(
@@ -316,10 +331,11 @@ impl Input {
             .records
             .iter()
             .map(|r| r.at)
-            .filter(|t| *t != received_at)
+            .filter(|t| !self.undated.contains(t))
             .max();
         self.instant = at.or(newest.max(heartbeat)).unwrap_or(received_at);
-        for record in self.records.iter_mut().filter(|r| r.at == received_at) {
+        let undated = &self.undated;
+        for record in self.records.iter_mut().filter(|r| undated.contains(&r.at)) {
             record.at = self.instant;
         }
     }

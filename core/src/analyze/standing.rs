@@ -59,6 +59,30 @@ fn answer(records: &[Value]) -> Analysis {
     analyze("input", lines.join("\n").as_bytes(), &options)
 }
 
+#[test]
+fn a_recording_is_read_whatever_the_clock_of_its_reader_shows() {
+    let told = |collected_at: &str| {
+        let head = json!({"topic": "case", "value": {"cluster": "prod",
+            "collected_at": collected_at}});
+        let labels = json!({"namespace": "shop", "deployment": "mail"});
+        let alert = alert("Errors", "critical", labels, "2026-01-01T10:30:00Z");
+        let lines = [head, deployment("shop", "mail"), alert];
+        let lines = lines.map(|line| line.to_string()).join("\n");
+        let options = Options {
+            now: Time::parse("2025-12-01T00:00:00Z").unwrap(),
+            ..Options::default()
+        };
+        let analysis = analyze("input", lines.as_bytes(), &options);
+        (analysis.rejects.len(), analysis.causes.len())
+    };
+    assert_eq!(told("2026-01-01T11:00:00Z"), (0, 1));
+    assert_eq!(
+        told("2025-11-01T11:00:00Z"),
+        (1, 0),
+        "it says nothing of the sort"
+    );
+}
+
 fn first(records: &[Value]) -> String {
     let causes = answer(records).causes;
     causes
