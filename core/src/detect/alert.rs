@@ -1,7 +1,7 @@
 //! Faults that alerts report for resources whose state is not known. Known state is more precise.
 
 use super::finding::{Finding, Strength};
-use super::performance::{Signal, signals};
+use super::signals::{Signal, signals};
 use super::{FaultId, View};
 use crate::graph::Idx;
 use crate::model::{Alert, Kind};

@@ -134,7 +134,7 @@ mod tests {
         include_str!("runtime.rs"),
         include_str!("scheduling.rs"),
         include_str!("scheduling_verdict.rs"),
-        include_str!("service.rs"),
+        include_str!("service_selector.rs"),
         include_str!("service_ports.rs"),
         include_str!("start_error.rs"),
         include_str!("storage.rs"),

@@ -2,7 +2,7 @@
 
 use super::dependency::is_database_port;
 use super::finding::{Finding, Strength};
-use super::server_error::named_server;
+use super::server_named::named_server;
 use super::text::{has, short};
 use super::{FaultId, View, odd_secret};
 use crate::episode::LogTemplate;
@@ -86,7 +86,7 @@ impl ClientError {
             Self::SchemaMissing => "uses a table or column that its database does not have",
             Self::CertificateRefused => "has a certificate that its server does not accept",
             Self::MessageTooLarge => "sends or gets more at once than a limit allows",
-            Self::DataIncompatible => "cannot go on with what another version of it began",
+            Self::DataIncompatible => "cannot continue what another version of it began",
             Self::VersionMismatch => {
                 "calls something that its dependency does not have, or not \
                                       in this version"

@@ -105,9 +105,13 @@ mod scheduling_verdict;
 mod scheme;
 mod self_reported;
 mod server_error;
+mod server_named;
 mod service;
 mod service_ports;
+mod service_selector;
 mod signalled;
+mod signals;
+mod slowest;
 mod stale_protocol;
 mod standing;
 mod start_error;
@@ -249,8 +253,8 @@ pub fn compare<'a>(view: &View<'a>, errors: &[CallError], found: &[Finding]) -> 
     all.compare("node_network::nodes", |out| {
         node_network::nodes(view, errors, out);
     });
-    all.compare("performance::slowest", |out| {
-        performance::slowest(view, out);
+    all.compare("slowest::slowest", |out| {
+        slowest::slowest(view, out);
     });
     all.compare("dependency::called", |out| {
         dependency::called(view, errors, found, out);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::finding::{Finding, Strength};
 use super::mismatch::rolled_out;
-use super::server_error::says;
+use super::server_named::says;
 use super::service::pods_behind;
 use super::text::short;
 use super::{ComponentId, FaultId, View};

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::caller_errors::{CallError, CallFailure};
 use super::finding::{Evidence, Finding, Strength};
-use super::performance::{Signal, measured, signals};
+use super::signals::{Signal, measured, signals};
 use super::{ComponentId, FaultId, View};
 use crate::graph::{Component, Idx, Relation};
 use crate::model::{Alert, Kind};

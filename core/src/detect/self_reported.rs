@@ -3,7 +3,8 @@
 use super::client_error::{ClientError, client_finding};
 use super::finding::{Finding, Strength};
 use super::probe_checks::is_killed_while_starting;
-use super::server_error::{ServerError, named_server, says, server_finding};
+use super::server_error::{ServerError, server_finding};
+use super::server_named::{named_server, says};
 use super::text::short;
 use super::{FaultId, View};
 use crate::episode::LogTemplate;

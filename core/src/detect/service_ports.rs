@@ -50,7 +50,8 @@ pub(super) fn ports(
     let found = mismatches(view, idx, service, &declared);
     // A port more than the pods have, for metrics say, may be missed by nobody.
     let is_dead = found.len() == service.ports.len();
-    let is_used = has_callers || is_dead && super::service::is_meant(view, idx, service, pods[0]);
+    let is_used =
+        has_callers || is_dead && super::service_selector::is_meant(view, idx, service, pods[0]);
     for mismatch in found {
         let (target, container_ports) = (&mismatch.target, port_list(&declared));
         // Containers may listen on ports they do not declare; a name that no port has can mean

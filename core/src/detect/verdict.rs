@@ -3,7 +3,8 @@
 use super::condition::Said;
 use super::finding::Strength;
 use super::mentions::Mention;
-use super::server_error::{ServerError, named_server};
+use super::server_error::ServerError;
+use super::server_named::named_server;
 use super::storage::unknown_node;
 use super::text::has;
 use super::{FaultId, View, account};

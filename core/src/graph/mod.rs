@@ -12,6 +12,7 @@ mod path;
 mod prune;
 mod relation;
 mod resource;
+mod settings;
 mod snapshot;
 mod upsert;
 mod workload_name;

@@ -168,7 +168,7 @@ classes! {
     ClientCertificateRefused = "client_certificate_refused", Writer,
         "The server does not accept the certificate of its client, or gets none.";
     LockWait = "lock_wait", Server,
-        "A statement waited for a lock too long, or ended so that others can go on.";
+        "A statement waited too long for a lock, or was ended to break a deadlock.";
     MessageTooLarge = "message_too_large", Writer,
         "A message is larger than one side accepts.";
     DiskError = "disk_error", Node, "A disk cannot be read or written.";
