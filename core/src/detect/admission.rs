@@ -63,8 +63,9 @@ pub(super) fn workload(view: &View<'_>, idx: Idx, out: &mut Vec<Finding>) {
     }
     let blamed = match fault {
         f if f.is_quota() => quota(view, view.graph.get(idx).namespace(), message).unwrap_or(owner),
-        FaultId::AdmissionWebhookUnavailable => webhook_service(view, message).unwrap_or(owner),
-        FaultId::ServiceCertificateInvalid => webhook_service(view, message).unwrap_or(owner),
+        FaultId::AdmissionWebhookUnavailable | FaultId::ServiceCertificateInvalid => {
+            webhook_service(view, message).unwrap_or(owner)
+        }
         _ => owner,
     };
     // The quota itself may not be known: then the namespace is blamed, whose name is another one.

@@ -125,7 +125,7 @@ fn token(token: &str) -> Option<Address<'_>> {
     is_host(host).then_some(Address { host, port })
 }
 
-/// The keys of connection strings behind which a host stands: libpq, Npgsql, ADO.NET, MySQL.
+/// The keys of connection strings behind which a host stands: libpq, Npgsql, `ADO.NET`, `MySQL`.
 const HOST_KEYS: [&str; 7] = [
     "host",
     "hostname",

@@ -98,6 +98,7 @@ impl GraphBatch {
     }
 
     /// Takes the first rows. They are written before the others, which may need them.
+    #[must_use]
     pub fn split_off(&mut self, mut left: usize) -> Self {
         let changes = &mut self.changes;
         Self {

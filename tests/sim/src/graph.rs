@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use kgrca_core::engine::{EdgeRow, EpisodeRow, ResourceRow};
 use kgrca_core::graph::Relation;
-use kgrca_core::model::Time;
+use kgrca_core::model::{Str, Time};
 use kgrca_core::storage::cypher::{CypherAnswer, CypherQuery};
 use kgrca_core::storage::{
     Error, ErrorKind, GraphBatch, GraphCounts, GraphPage, GraphPart, GraphStore, IncidentNode,
@@ -23,7 +23,7 @@ use crate::story::REFUSED;
 #[derive(Default)]
 pub struct Graph {
     resources: BTreeMap<String, ResourceRow>,
-    edges: BTreeMap<(String, Relation, String), EdgeRow>,
+    edges: BTreeMap<(Str, Relation, Str), EdgeRow>,
     episodes: BTreeMap<String, EpisodeRow>,
     incidents: BTreeMap<String, IncidentNode>,
     /// The newest epoch that wrote, by partition.

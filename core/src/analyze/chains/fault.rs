@@ -143,52 +143,20 @@ impl Fault {
                 vec![world::node("worker-9", false)]
             }
             Self::ConnectionLimit => c.logs("ERROR", "FATAL:  sorry, too many clients already"),
-            Self::ReadOnly => Vec::new(),
+            Self::ReadOnly | Self::CertificateExpired => Vec::new(),
             Self::NotServing => {
                 c.status = Some(unready);
                 let line = "rejecting requests: no elected leader, raft: no leader";
                 let probe = "Readiness probe failed: HTTP probe failed with statuscode: 503";
                 [c.logs("ERROR", line), c.events("Unhealthy", probe, 80)].concat()
             }
-            Self::CertificateExpired => Vec::new(),
-            Self::Forbidden => {
-                c.status = Some(unready);
-                let line = format!(
-                    "leases.coordination.k8s.io \"{0}\" is forbidden: User \
-                     \"system:serviceaccount:{1}:{0}\" cannot update resource \"leases\" in API \
-                     group \"coordination.k8s.io\" in the namespace \"{1}\"",
-                    c.name, c.namespace
-                );
-                let probe = "Readiness probe failed: HTTP probe failed with statuscode: 503";
-                [c.logs("ERROR", &line), c.events("Unhealthy", probe, 80)].concat()
-            }
+            Self::Forbidden => forbidden(c),
             Self::Overloaded => {
                 let line = "com.datastax.oss.driver.api.core.servererrors.OverloadedException: \
                             node is overloaded";
                 c.logs("WARNING", line)
             }
-            Self::ClaimPending => {
-                let claim = format!("{}-data", c.name);
-                c.volumes = json!([{"name": "data",
-                    "persistentVolumeClaim": {"claimName": claim}}]);
-                c.phase = "Pending";
-                let message = "0/3 nodes are available: pod has unbound immediate \
-                               PersistentVolumeClaims.";
-                let lacks = "storageclass.storage.k8s.io \"fast\" not found";
-                let claimed = world::object(json!({"apiVersion": "v1",
-                    "kind": "PersistentVolumeClaim",
-                    "metadata": {"namespace": c.namespace, "name": claim, "uid": claim},
-                    "spec": {"storageClassName": "fast", "accessModes": ["ReadWriteOnce"]},
-                    "status": {"phase": "Pending"}}));
-                let kind = "PersistentVolumeClaim";
-                let event =
-                    world::event(kind, &c.namespace, &claim, "ProvisioningFailed", lacks, 40);
-                [
-                    c.events("FailedScheduling", message, 12),
-                    vec![claimed, event],
-                ]
-                .concat()
-            }
+            Self::ClaimPending => claim_pending(c),
             Self::CrashLater => {
                 c.status = Some(crashed(139, "Error"));
                 if let Some(status) = &mut c.status {
@@ -255,4 +223,40 @@ impl Fault {
             _ => format!("dial tcp {host}:{port}: connect: connection refused"),
         }
     }
+}
+
+/// A claim of the component waits for a class that does not exist.
+fn claim_pending(c: &mut Workload) -> Vec<Value> {
+    let claim = format!("{}-data", c.name);
+    c.volumes = json!([{"name": "data",
+        "persistentVolumeClaim": {"claimName": claim}}]);
+    c.phase = "Pending";
+    let message = "0/3 nodes are available: pod has unbound immediate \
+                   PersistentVolumeClaims.";
+    let lacks = "storageclass.storage.k8s.io \"fast\" not found";
+    let claimed = world::object(json!({"apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"namespace": c.namespace, "name": claim, "uid": claim},
+        "spec": {"storageClassName": "fast", "accessModes": ["ReadWriteOnce"]},
+        "status": {"phase": "Pending"}}));
+    let kind = "PersistentVolumeClaim";
+    let event = world::event(kind, &c.namespace, &claim, "ProvisioningFailed", lacks, 40);
+    [
+        c.events("FailedScheduling", message, 12),
+        vec![claimed, event],
+    ]
+    .concat()
+}
+
+/// The component may not do what it needs to serve.
+fn forbidden(c: &mut Workload) -> Vec<Value> {
+    c.status = Some(json!({"ready": false}));
+    let line = format!(
+        "leases.coordination.k8s.io \"{0}\" is forbidden: User \
+         \"system:serviceaccount:{1}:{0}\" cannot update resource \"leases\" in API \
+         group \"coordination.k8s.io\" in the namespace \"{1}\"",
+        c.name, c.namespace
+    );
+    let probe = "Readiness probe failed: HTTP probe failed with statuscode: 503";
+    [c.logs("ERROR", &line), c.events("Unhealthy", probe, 80)].concat()
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::world::Workload;
-use super::{Chain, Maker, Style, check, seeds};
+use super::{Chain, Maker, SEEDS, Style, check};
 
 /// A fault of a client of a healthy server.
 #[derive(Clone, Copy, Debug)]
@@ -87,5 +87,5 @@ fn middle(own: Own, seed: u64) -> Chain {
 #[test]
 fn a_fault_of_the_component_in_the_middle_stays_there() {
     let all = Own::ALL.into_iter();
-    check(all.flat_map(|own| (0..4 * seeds()).map(move |seed| middle(own, seed))));
+    check(all.flat_map(|own| (0..4 * SEEDS).map(move |seed| middle(own, seed))));
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::suffering::Suffering;
 use super::world::Workload;
-use super::{Chain, Maker, Style, check, seeds};
+use super::{Chain, Maker, SEEDS, Style, check};
 
 const HOST: &str = "store-7.corp.example.net";
 
@@ -110,5 +110,5 @@ fn outside(trouble: Trouble, seed: u64) -> Chain {
 #[test]
 fn a_server_outside_the_cluster_is_the_cause_of_what_its_clients_repeat() {
     let all = Trouble::ALL.into_iter();
-    check(all.flat_map(|trouble| (0..4 * seeds()).map(move |seed| outside(trouble, seed))));
+    check(all.flat_map(|trouble| (0..4 * SEEDS).map(move |seed| outside(trouble, seed))));
 }

@@ -84,7 +84,7 @@ impl Workload {
         let since = if self.is_ready() { self.since } else { ONSET };
         let mut status = json!({"name": "main", "ready": self.is_ready(), "restartCount": 0,
             "state": {"running": {"startedAt": self.since}}});
-        for (field, value) in self.status.iter().flat_map(Value::as_object).flatten() {
+        for (field, value) in self.status.iter().filter_map(Value::as_object).flatten() {
             status[field] = value.clone();
         }
         let mut spec = self.spec();
