@@ -1,6 +1,8 @@
 //! Commands for people to type. What records say enters a command only as a whole word or a part of
 //! one, and every word is quoted for the shell.
 
+mod name;
+
 use std::fmt::{self, Write};
 
 use serde_json::Value;
@@ -48,8 +50,8 @@ impl Command {
     }
 
     /// Puts values in the place of placeholders. Without a namespace, `-n <namespace>` is left out.
-    /// A value that no object can have, and that a command might take for an option or a line of
-    /// its own, leaves no command at all.
+    /// A value that no object can have, and that a command might take for an option, a path or a
+    /// line of its own, leaves no command at all.
     #[must_use]
     pub fn fill<'a>(self, values: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut filled = self;
@@ -84,7 +86,7 @@ impl Command {
 
     /// Returns false if the value is not safe.
     fn put(&mut self, name: &str, value: &str) -> bool {
-        let has_control = value.chars().any(char::is_control);
+        let is_wrong = value.chars().any(char::is_control) || !name::may_be(name, value);
         for word in &mut self.0 {
             let Word::Plain(pieces) = word else { continue };
             let is_json = is_json(pieces);
@@ -92,7 +94,7 @@ impl Command {
                 if !matches!(&pieces[at], Piece::Open(open) if open == name) {
                     continue;
                 }
-                if has_control || value.is_empty() || at == 0 && value.starts_with('-') {
+                if is_wrong || value.is_empty() || at == 0 && value.starts_with('-') {
                     return false;
                 }
                 let is_quoted = matches!(

@@ -19,15 +19,18 @@ fn known_names_are_filled_in_and_unknown_ones_stay() {
     assert_eq!(open.open(), ["namespace", "kind"]);
 }
 
+const LABEL: &str = "kubectl label for-<group>/<value>";
+
 #[test]
-fn names_are_quoted_in_words_and_in_patches() {
-    assert_eq!(edit("a;b", "$(c)"), "kubectl -n 'a;b' edit pod/'$(c)'");
-    assert_eq!(
-        edit("a'b", "<kind>"),
-        r"kubectl -n 'a'\''b' edit pod/'<kind>'"
-    );
-    let patch = r#"kubectl patch -p '{"a":"<name>","b":<port>}'"#;
-    let filled = Command::of(patch).fill([("name", r#"x","y":"z"#), ("port", "80")]);
+fn values_are_quoted_in_words_and_in_patches() {
+    let label = |group: &str, value: &str| {
+        let values = [("group", group), ("value", value)];
+        Command::of(LABEL).fill(values).to_string()
+    };
+    assert_eq!(label("a;b", "$(c)"), "kubectl label for-'a;b'/'$(c)'");
+    assert_eq!(label("a'b", "<kind>"), r"kubectl label for-'a'\''b'/'<kind>'");
+    let patch = r#"kubectl patch -p '{"a":"<value>","b":<port>}'"#;
+    let filled = Command::of(patch).fill([("value", r#"x","y":"z"#), ("port", "80")]);
     assert_eq!(
         filled.to_string(),
         r#"kubectl patch -p '{"a":"x\",\"y\":\"z","b":80}'"#
@@ -45,27 +48,37 @@ fn what_looks_like_an_option_or_has_lines_gives_no_command() {
     }
 }
 
+#[test]
+fn what_no_object_can_be_called_gives_no_command() {
+    for name in ["web", "web-0", "a.example.com", "system:node", "W_1"] {
+        assert!(!edit("shop", name).is_empty(), "{name}");
+    }
+    let long = "a".repeat(254);
+    for name in [
+        "/root/x", "..", ".", "a/../b", "a b", "a;b", "$(c)", "<kind>", "é", &long,
+    ] {
+        assert_eq!(edit("shop", name), "", "{name}");
+        assert_eq!(edit(name, "web"), "", "{name}");
+    }
+}
+
 proptest! {
     #[test]
     fn the_shell_reads_exactly_the_words_that_are_meant(
-        namespace in "[ -~é]{1,12}", name in "[ -~é]{1,12}",
+        group in "[ -~é]{1,12}", value in "[ -~é]{1,12}",
     ) {
-        let values = [("namespace", &*namespace), ("kind", "pod"), ("name", &*name)];
-        let command = Command::of(EDIT).fill(values);
-        if namespace.starts_with('-') {
-            prop_assert!(command.is_empty());
-            return Ok(());
-        }
-        let object = format!("pod/{name}");
-        let meant = ["kubectl", "-n", &*namespace, "edit", &*object];
+        let values = [("group", &*group), ("value", &*value)];
+        let command = Command::of(LABEL).fill(values);
+        let object = format!("for-{group}/{value}");
+        let meant = ["kubectl", "label", &*object];
         prop_assert_eq!(shlex::split(&command.to_string()).unwrap(), meant);
         prop_assert_eq!(command.arguments(), meant);
     }
 
     #[test]
     fn a_patch_stays_valid(value in "[ -~é]{1,12}") {
-        let patch = Command::of(r#"kubectl patch -p '{"a":"<name>","b":<name>}'"#);
-        let words = shlex::split(&patch.fill([("name", &*value)]).to_string()).unwrap();
+        let patch = Command::of(r#"kubectl patch -p '{"a":"<value>","b":<value>}'"#);
+        let words = shlex::split(&patch.fill([("value", &*value)]).to_string()).unwrap();
         let json: Value = serde_json::from_str(&words[3]).unwrap();
         prop_assert_eq!(&json["a"], &Value::from(value.as_str()));
         prop_assert_eq!(json.as_object().unwrap().len(), 2);

@@ -25,9 +25,8 @@ const EDIT: &str = "kubectl -n <namespace> edit <kind>/<name>";
 const LOGS_OF_POD: &str = "kubectl -n <namespace> logs <pod> -c <container> --previous --tail=100";
 const LOGS: &str = "kubectl -n <namespace> logs <kind>/<name> --all-containers --tail=100";
 const LOGS_OF_JOB: &str = "kubectl -n <namespace> logs job/<job> --all-containers --tail=100";
-const REPLACE_POD: &str = "kubectl -n <namespace> get pod <name> -o yaml > <name>.yaml && \
-                           vi <name>.yaml && \
-                           kubectl -n <namespace> replace --force -f <name>.yaml";
+const REPLACE_POD: &str = "kubectl -n <namespace> get pod <name> -o yaml > pod.yaml && vi pod.yaml && \
+                           kubectl -n <namespace> replace --force -f pod.yaml";
 
 pub(super) fn choose(cause: &Cause<'_>, target: &Target) -> Choice {
     if let Some(change) = cause.change.filter(|change| !change.undo.is_empty()) {
