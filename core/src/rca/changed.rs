@@ -82,7 +82,8 @@ pub(super) fn others(history: &[ObjectChange], onset: Time, explained: &[&Change
         })
     };
     let came_with = |change: &&ObjectChange| {
-        (-AFTER..=BEFORE).contains(&(onset.0 - change.at.0)) && !is_by_controller(change)
+        let is_near = (-AFTER..=BEFORE).contains(&(onset.0 - change.at.0));
+        (change.undated || is_near) && !is_by_controller(change)
     };
     let mut found: Vec<Change> = history
         .iter()
@@ -95,8 +96,10 @@ pub(super) fn others(history: &[ObjectChange], onset: Time, explained: &[&Change
     found
 }
 
+/// Whether a change was made soon before something. When one was made that only two states show is not
+/// known: it counts as before.
 pub(super) fn is_before(change: &ObjectChange, onset: Time, within: i64) -> bool {
-    (-SLACK..=within).contains(&(onset.0 - change.at.0))
+    change.undated || (-SLACK..=within).contains(&(onset.0 - change.at.0))
 }
 
 fn is_by_controller(change: &ObjectChange) -> bool {
