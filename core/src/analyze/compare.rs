@@ -1,6 +1,8 @@
 //! Two states of a cluster, as before and after a deployment: what changed, and which causes are
 //! new.
 
+mod seen;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
@@ -10,7 +12,8 @@ use super::{Analysis, Bounds, Evidence, Input, apply};
 use crate::change::ClusterChange;
 use crate::engine::ClusterState;
 use crate::graph::Graph;
-use crate::model::{Alias, Body, Op, Record, Str, Time};
+use crate::model::object::Object;
+use crate::model::{Alias, Body, Op, Str, Time};
 use crate::rca::Cause;
 
 /// What became of a cluster.
@@ -47,10 +50,6 @@ pub enum Judgement {
     Inconclusive,
 }
 
-/// Why manifests alone accept nothing.
-const NO_STATE: &str = "the state after has no status of pods or workloads: manifests show what is \
-                        wanted, not what runs";
-
 impl Evidence<'_> {
     /// Compares this state with an earlier one. Objects that the earlier one has, and this one does
     /// not although it has others of their kind, were deleted; other kinds stay as they were.
@@ -67,8 +66,9 @@ impl Evidence<'_> {
             .values()
             .flat_map(|state| review::review(&state.graph));
         let reviewed: Vec<Flaw> = reviewed.collect();
+        let only = options.namespace.as_deref();
+        let (troubles, makers) = (seen::troubles(&bases, only), seen::makers(&bases, only));
         self.input.finish(options);
-        let has_state = self.input.records.iter().any(shows_state);
         let mut clusters = continued(bases, &self.input, known);
         let present = present(&self.input);
         let instant = self.input.instant;
@@ -91,8 +91,17 @@ impl Evidence<'_> {
         });
         let mut changes: Vec<ClusterChange> = changes.collect();
         changes.sort_by_key(|of| of.change.at);
+        let doubts = seen::Doubts {
+            after: &clusters,
+            present: &present,
+            before: &troubles,
+            makers: &makers,
+            changes: &changes,
+            only,
+        };
+        let reason = doubts.reason();
         let compared = conclude(&earlier, after, changes, options.weights.threshold);
-        judge(compared, flaws, has_state)
+        judge(compared, flaws, reason)
     }
 }
 
@@ -130,33 +139,27 @@ fn conclude(
     }
 }
 
-fn judge(compared: Comparison, flaws: Vec<Flaw>, has_state: bool) -> Comparison {
+fn judge(compared: Comparison, flaws: Vec<Flaw>, doubts: String) -> Comparison {
     let is_wrong = flaws.iter().any(|flaw| flaw.grade == Grade::Error);
     let verdict = if is_wrong || !compared.new_causes.is_empty() {
         Judgement::Rejected
-    } else if has_state {
+    } else if doubts.is_empty() {
         Judgement::Accepted
     } else {
         Judgement::Inconclusive
     };
-    let reason = match verdict {
-        Judgement::Inconclusive => NO_STATE.to_owned(),
-        _ => String::new(),
-    };
+    let is_open = verdict == Judgement::Inconclusive;
     Comparison {
         accepted: verdict == Judgement::Accepted,
         verdict,
-        reason,
+        reason: if is_open { doubts } else { String::new() },
         flaws,
         ..compared
     }
 }
 
-/// Whether a record tells how a pod or workload fares.
-fn shows_state(record: &Record) -> bool {
-    let Body::State(Op::Upsert, object) = &record.body else {
-        return false;
-    };
+/// Whether an object tells how a pod or workload fares.
+fn state_of(object: &Object) -> bool {
     let of_pod = object.pod().is_some_and(|pod| pod.status.phase.is_some());
     let of_workload = object.workload().is_some_and(|workload| {
         let status = &workload.status;

@@ -44,8 +44,8 @@ pub(super) fn run(
         top: usize::MAX,
         ..options.clone()
     };
-    let before = inputs::state(&args.before, options)?;
-    let after = inputs::state(&args.after, options)?;
+    let before = inputs::state("before", &args.before, options)?;
+    let after = inputs::state("after", &args.after, options)?;
     let name = args
         .after
         .first()
@@ -109,8 +109,7 @@ fn verdict(compared: &Comparison) -> (Style, String) {
         Judgement::Inconclusive => (
             Style::Unclear,
             format!(
-                "inconclusive: {}; pass what the cluster shows after the rollout, as `kubectl get \
-                 all,events,nodes -A -o json` prints it, or accept it with --fail-on cause",
+                "inconclusive: {}, or accept it with --fail-on cause",
                 compared.reason
             ),
         ),

@@ -106,8 +106,13 @@ fn check(evidence: &Evidence<'_>, namespace: &str, name: &str) -> Result {
 /// Reads all files of one state of a cluster.
 ///
 /// # Errors
-/// Names the first file that cannot be read.
-pub(super) fn state<'o>(paths: &[PathBuf], options: &'o Options) -> Result<Evidence<'o>> {
+/// Names the first file that cannot be read; a state without objects, or without any of the
+/// namespace that is asked for.
+pub(super) fn state<'o>(
+    which: &str,
+    paths: &[PathBuf],
+    options: &'o Options,
+) -> Result<Evidence<'o>> {
     let mut evidence = Evidence::new(options);
     let mut unread = Vec::new();
     for path in paths {
@@ -119,16 +124,20 @@ pub(super) fn state<'o>(paths: &[PathBuf], options: &'o Options) -> Result<Evide
         }
     }
     let is_empty = evidence.sources().is_empty();
-    match unread
-        .into_iter()
-        .find(|file: &UnreadFile| file.is_named || is_empty)
-    {
-        Some(file) => {
-            let message = format!("cannot read {}: {}", file.path, file.why.looks_like);
-            Err(CliError::failed(message).hint(&file.why.hint))
-        }
-        None => Ok(evidence),
+    let is_missed = |file: &UnreadFile| file.is_named || is_empty;
+    if let Some(file) = unread.into_iter().find(is_missed) {
+        let message = format!("cannot read {}: {}", file.path, file.why.looks_like);
+        return Err(CliError::failed(message).hint(&file.why.hint));
     }
+    let name = Input::together(paths).name;
+    if evidence.sources().iter().all(|source| source.records == 0) {
+        let message = format!("the state {which} has no readable objects: {name}");
+        return Err(CliError::failed(message).hint("list its files with `kgrca analyze --sources`"));
+    }
+    if let Some(namespace) = &options.namespace {
+        check(&evidence, namespace, &name)?;
+    }
+    Ok(evidence)
 }
 
 fn add(evidence: &mut Evidence<'_>, file: File, options: &Options, unread: &mut Vec<UnreadFile>) {

@@ -156,3 +156,80 @@ fn a_password_that_changed_is_seen_and_never_shown() {
     let text = serde_json::to_string(&found).unwrap();
     assert!(!text.contains("hunter") && !text.contains('#'), "{text}");
 }
+
+/// A Deployment as the API server shows it, in the version `generation`.
+fn deployed(generation: i64, status: &serde_json::Value) -> serde_json::Value {
+    json!({"apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "web", "namespace": "shop", "uid": "u-web", "generation": generation,
+            "resourceVersion": generation.to_string(),
+            "creationTimestamp": "2026-01-01T00:00:00Z"},
+        "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "web"}}, "template": {
+            "metadata": {"labels": {"app": "web"}},
+            "spec": {"containers": [{"name": "web", "image": format!("web:{generation}")}]}}},
+        "status": status})
+}
+
+fn running(observed: i64, updated: i64, ready: i64) -> serde_json::Value {
+    json!({"observedGeneration": observed, "replicas": 2, "updatedReplicas": updated,
+        "readyReplicas": ready, "availableReplicas": ready})
+}
+
+fn pod(namespace: &str, name: &str, phase: &str, ready: &str) -> serde_json::Value {
+    json!({"apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "namespace": namespace, "uid": format!("u-{name}"),
+            "creationTimestamp": "2026-01-01T00:00:00Z"},
+        "spec": {"containers": [{"name": "c", "image": "a"}]},
+        "status": {"phase": phase, "conditions": [{"type": "Ready", "status": ready}]}})
+}
+
+fn list(items: &[serde_json::Value]) -> String {
+    json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()
+}
+
+#[test]
+fn what_was_not_seen_or_is_still_on_its_way_accepts_nothing() {
+    let before = list(&[deployed(1, &running(1, 2, 2))]);
+    let other = pod("other", "x", "Running", "True");
+    for (after, reason) in [
+        (
+            vec![other.clone()],
+            "does not show how Deployment `shop/web`",
+        ),
+        (
+            vec![deployed(2, &json!({})), other.clone()],
+            "does not show how Deployment `shop/web`",
+        ),
+        (
+            vec![deployed(2, &running(1, 2, 2))],
+            "controller has not seen yet",
+        ),
+        (
+            vec![deployed(2, &running(2, 1, 2))],
+            "has 1 of 2 pods updated",
+        ),
+    ] {
+        let found = compared(&before, &list(&after));
+        assert_eq!(found.verdict, Judgement::Inconclusive, "{reason}");
+        assert!(found.reason.contains(reason), "{}", found.reason);
+    }
+    let after = list(&[deployed(2, &running(2, 2, 2)), other]);
+    let found = compared(&before, &after);
+    assert_eq!(found.verdict, Judgement::Accepted, "{}", found.reason);
+}
+
+#[test]
+fn a_pod_that_is_not_well_accepts_nothing_unless_it_was_so_before() {
+    let web = deployed(1, &running(1, 2, 2));
+    let before = list(&[web.clone(), pod("shop", "job", "Running", "True")]);
+    for (phase, ready) in [
+        ("Pending", "False"),
+        ("Unknown", "False"),
+        ("Running", "False"),
+    ] {
+        let after = list(&[web.clone(), pod("shop", "job", phase, ready)]);
+        let found = compared(&before, &after);
+        assert_ne!(found.verdict, Judgement::Accepted, "{phase}");
+        let again = compared(&after, &after);
+        assert_eq!(again.verdict, Judgement::Accepted, "{}", again.reason);
+    }
+}

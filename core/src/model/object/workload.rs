@@ -73,6 +73,7 @@ pub struct WorkloadStatus {
     pub replicas: Option<i64>,
     pub ready_replicas: Option<i64>,
     pub available_replicas: Option<i64>,
+    #[serde(alias = "updatedNumberScheduled")]
     pub updated_replicas: Option<i64>,
     pub unavailable_replicas: Option<i64>,
     pub desired_number_scheduled: Option<i64>,
