@@ -233,3 +233,38 @@ fn a_pod_that_is_not_well_accepts_nothing_unless_it_was_so_before() {
         assert_eq!(again.verdict, Judgement::Accepted, "{}", again.reason);
     }
 }
+
+/// The flaws after, of manifests beside which there are other objects in both states.
+fn flaws(others: &str, changes: &[(&str, &str)]) -> Vec<(Grade, &'static str)> {
+    let of = |changes: &[(&str, &str)]| format!("{}---\n{others}", manifests(changes));
+    let found = compared(&of(&[]), &of(changes));
+    found.flaws.iter().map(|f| (f.grade, f.rule)).collect()
+}
+
+#[test]
+fn what_a_custom_resource_may_make_is_only_warned_of() {
+    let secret = "apiVersion: external-secrets.io/v1\nkind: ExternalSecret\nmetadata: {name: ext, \
+                  namespace: shop, uid: e1}\nspec: {target: {name: made}}\n---\napiVersion: v1\n\
+                  kind: ConfigMap\nmetadata: {name: other, namespace: shop, uid: c1}\n";
+    let made = flaws(secret, &[("CONFIG", "made")]);
+    assert_eq!(made, [(Grade::Warning, "template.reference_missing")]);
+    let missing = flaws(secret, &[("CONFIG", "setings")]);
+    assert_eq!(missing, [(Grade::Error, "template.reference_missing")]);
+    let scaler = "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: s, namespace: \
+                  shop, uid: s1}\nspec: {scaleTargetRef: {name: api}}\n";
+    let emptied = flaws(scaler, &[("REPLICAS", "0")]);
+    assert!(
+        emptied.contains(&(Grade::Warning, "service.emptied")),
+        "{emptied:?}"
+    );
+}
+
+#[test]
+fn a_number_that_no_container_declares_may_still_be_a_port() {
+    let found = compared(&manifests(&[]), &manifests(&[("TARGET", "9999")]));
+    let flaw = &found.flaws[0];
+    assert_eq!(
+        (flaw.grade, flaw.rule),
+        (Grade::Warning, "service.port_undeclared")
+    );
+}

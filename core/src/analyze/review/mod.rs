@@ -1,6 +1,7 @@
 //! What objects alone show to be wrong, whether they run or are manifests: what contradicts each
 //! other, and what is missing among others of its kind.
 
+mod index;
 mod services;
 mod templates;
 
@@ -10,8 +11,9 @@ use serde::Serialize;
 
 use crate::graph::{Graph, Idx};
 use crate::model::Kind;
-use crate::model::object::{Labels, Object, Template};
+use crate::model::object::{Object, Template};
 use crate::rca::{ResourceRef, reference};
+use index::Index;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -47,8 +49,10 @@ impl Flaw {
 
 /// What is found in a state of a cluster.
 pub(super) fn review(graph: &Graph) -> Vec<Flaw> {
+    let index = Index::of(graph);
     let mut review = Review {
         graph,
+        index: &index,
         flaws: Vec::new(),
     };
     for (idx, node) in graph.iter().filter(|(_, node)| node.is_live()) {
@@ -83,6 +87,7 @@ pub(super) fn new(earlier: &[Flaw], mut now: Vec<Flaw>) -> Vec<Flaw> {
 
 struct Review<'a> {
     graph: &'a Graph,
+    index: &'a Index<'a>,
     flaws: Vec<Flaw>,
 }
 
@@ -103,35 +108,6 @@ impl Review<'_> {
         format!("{} `{}`", node.kind(), node.name())
     }
 
-    /// What makes pods in a namespace, with their labels; pods that something makes are left out.
-    fn makers(&self, namespace: &str) -> Vec<Maker<'_>> {
-        let live = self.graph.iter().filter(|(_, node)| node.is_live());
-        let of_namespace = live.filter(|(_, node)| node.namespace() == namespace);
-        let makers = of_namespace.filter_map(|(idx, node)| {
-            let object = node.object.as_deref()?;
-            if !object.meta.owners.is_empty() {
-                return None;
-            }
-            if let Some(pod) = object.pod() {
-                let spec = pod.spec.as_deref()?;
-                return Some(Maker {
-                    idx,
-                    labels: &object.meta.labels,
-                    spec,
-                    replicas: None,
-                });
-            }
-            let template = template(object)?;
-            Some(Maker {
-                idx,
-                labels: &template.metadata.labels,
-                spec: &template.spec,
-                replicas: object.workload().and_then(|w| w.spec.replicas),
-            })
-        });
-        makers.collect()
-    }
-
     /// How bad it is that an object is missing among those of its kind and namespace: what was there
     /// before is gone, what a cluster does not list does not exist, and beside manifests it may be
     /// in the cluster. `None` if it is there, or nothing of its kind is known.
@@ -142,24 +118,25 @@ impl Review<'_> {
             return None;
         }
         let was_there = found.is_some_and(|node| node.closed.is_some());
-        let of_kind = self.graph.of_kind(kind).map(|idx| self.graph.get(idx));
-        let listed: Vec<&Object> = of_kind
-            .filter(|node| node.is_live() && node.namespace() == namespace)
-            .filter_map(|node| node.object.as_deref())
-            .collect();
-        let is_of_cluster = listed.iter().any(|object| object.meta.uid.is_some());
-        if was_there || is_of_cluster {
+        let listed = self.index.listed(kind, namespace);
+        let is_of_cluster = listed.is_some_and(|listed| listed.is_of_cluster);
+        let is_error = (was_there || is_of_cluster) && !self.is_made(namespace, name);
+        if is_error {
             return Some(Grade::Error);
         }
-        (!listed.is_empty()).then_some(Grade::Warning)
+        (was_there || listed.is_some()).then_some(Grade::Warning)
     }
-}
 
-struct Maker<'a> {
-    idx: Idx,
-    labels: &'a Labels,
-    spec: &'a crate::model::object::PodSpec,
-    replicas: Option<i64>,
+    /// Whether a custom resource has a name, or a field with it: it may make an object so called, as
+    /// an `ExternalSecret`, a `SealedSecret` or a `Certificate` does.
+    fn is_made(&self, namespace: &str, name: &str) -> bool {
+        let text = serde_json::Value::from(name).to_string();
+        self.index.customs(namespace).iter().any(|idx| {
+            let node = self.graph.get(*idx);
+            let fields = node.object.iter().flat_map(|object| object.fields.leaves());
+            node.name() == name || fields.into_iter().any(|(_, value)| value == text)
+        })
+    }
 }
 
 fn template(object: &Object) -> Option<&Template> {
