@@ -153,3 +153,21 @@ fn causes_below_a_confidence_are_left_out() {
     evidence.add(&source).unwrap();
     assert!(evidence.analyze("x").causes.is_empty());
 }
+
+#[test]
+fn memory_is_raised_of_the_init_container_that_lacked_it() {
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: db-0\n  namespace: shop\n  uid: p1\n  \
+               creationTimestamp: 2026-11-29T08:00:00Z\n  ownerReferences:\n  - {apiVersion: \
+               apps/v1, kind: StatefulSet, name: db, uid: o1, controller: true}\nspec:\n  \
+               initContainers:\n  - name: migrate\n    image: m:1\n    resources: {limits: {memory: \
+               64Mi}}\n  containers:\n  - name: db\n    image: d:1\n    resources: {limits: {memory: \
+               1Gi}}\nstatus:\n  phase: Pending\n  initContainerStatuses:\n  - name: migrate\n    \
+               ready: false\n    restartCount: 4\n    state: {waiting: {reason: \
+               CrashLoopBackOff}}\n    lastState: {terminated: {reason: OOMKilled, exitCode: 137, \
+               finishedAt: '2026-11-29T09:05:00Z'}}\n  containerStatuses:\n  - name: db\n    ready: \
+               false\n    restartCount: 0\n    state: {waiting: {reason: PodInitializing}}\n";
+    assert_eq!(
+        first(&[pod]).fix,
+        "kubectl -n shop set resources statefulset/db --limits=memory=128Mi --containers=migrate"
+    );
+}

@@ -34,7 +34,7 @@ pub fn reversal(change: &ObjectChange, field: Option<&FieldChange>) -> String {
 /// The patch of a field and of all that belong to it.
 fn whole(change: &ObjectChange, field: &FieldChange) -> Option<(&'static str, Value)> {
     let unit = unit::of(&field.path);
-    let belongs = |other: &&FieldChange| other == &field || unit::is_in(&unit, &other.path);
+    let belongs = |other: &&FieldChange| other == &field || unit::is_in(unit.as_ref(), &other.path);
     let fields: Vec<&FieldChange> = change.fields.iter().filter(belongs).collect();
     // A field may stand for a change that has more than are kept.
     if fields.len() > 1 && change.more > 0 {

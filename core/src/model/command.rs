@@ -14,7 +14,7 @@ pub struct Command(Vec<Word>);
 /// One word of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Word {
-    /// What joins two commands: `&&` or `>`.
+    /// What joins two commands: `&&`, `|` or `>`.
     Operator(String),
     Plain(Vec<Piece>),
 }
@@ -27,7 +27,7 @@ enum Piece {
 }
 
 /// What joins commands in a template.
-const OPERATORS: [&str; 2] = ["&&", ">"];
+const OPERATORS: [&str; 3] = ["&&", "|", ">"];
 
 impl Command {
     /// Reads a template of this program: words as the shell reads them, with `<placeholders>`.

@@ -39,7 +39,7 @@ pub(super) fn of(path: &str) -> Option<Unit> {
 }
 
 /// Whether a path is in a unit.
-pub(super) fn is_in(unit: &Option<Unit>, path: &str) -> bool {
+pub(super) fn is_in(unit: Option<&Unit>, path: &str) -> bool {
     let Some(unit) = unit else { return false };
     let Some(rest) = path.strip_prefix(&*unit.below) else {
         return false;

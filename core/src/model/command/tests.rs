@@ -28,7 +28,10 @@ fn values_are_quoted_in_words_and_in_patches() {
         Command::of(LABEL).fill(values).to_string()
     };
     assert_eq!(label("a;b", "$(c)"), "kubectl label for-'a;b'/'$(c)'");
-    assert_eq!(label("a'b", "<kind>"), r"kubectl label for-'a'\''b'/'<kind>'");
+    assert_eq!(
+        label("a'b", "<kind>"),
+        r"kubectl label for-'a'\''b'/'<kind>'"
+    );
     let patch = r#"kubectl patch -p '{"a":"<value>","b":<port>}'"#;
     let filled = Command::of(patch).fill([("value", r#"x","y":"z"#), ("port", "80")]);
     assert_eq!(

@@ -24,6 +24,16 @@ const DESCRIBE: &str = "kubectl -n <namespace> describe <kind>/<name>";
 const EDIT: &str = "kubectl -n <namespace> edit <kind>/<name>";
 const LOGS_OF_POD: &str = "kubectl -n <namespace> logs <pod> -c <container> --previous --tail=100";
 const LOGS: &str = "kubectl -n <namespace> logs <kind>/<name> --all-containers --tail=100";
+const LOGS_OF_ONE: &str = "kubectl -n <namespace> logs <pod> --all-containers --tail=100";
+/// Kinds whose logs kubectl finds by itself.
+const HAVE_LOGS: [&str; 6] = [
+    "deployment",
+    "statefulset",
+    "daemonset",
+    "replicaset",
+    "job",
+    "pod",
+];
 const LOGS_OF_JOB: &str = "kubectl -n <namespace> logs job/<job> --all-containers --tail=100";
 const REPLACE_POD: &str = "kubectl -n <namespace> get pod <name> -o yaml > pod.yaml && vi pod.yaml && \
                            kubectl -n <namespace> replace --force -f pod.yaml";
@@ -118,6 +128,9 @@ fn fitted(target: &Target, command: Command, words: &str) -> Choice {
     }
     if !is_about_target && !is_deployment_only {
         return Choice::new(command, note(target, words));
+    }
+    if words.contains(" logs ") && !HAVE_LOGS.contains(&&*target.kind) {
+        return Choice::new(Command::of(LOGS_OF_ONE), "");
     }
     if words.contains(" logs ") || words.contains(" describe ") {
         return Choice::new(command, "");

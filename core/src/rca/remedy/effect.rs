@@ -34,8 +34,21 @@ fn with_source(note: String, target: &Target, words: &[String]) -> String {
         .as_ref()
         .filter(|_| words.contains(&object))
         .map(|source| format!("the Deployment's name is derived from that of {source}"));
-    let notes = [Some(note).filter(|note| !note.is_empty()), source];
+    let notes = [
+        Some(note).filter(|note| !note.is_empty()),
+        moves_traffic(words).then(|| TRAFFIC.to_owned()),
+        source,
+    ];
     notes.into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+/// What a new selector of a Service does.
+const TRAFFIC: &str = "sends all traffic of the Service to the pods that it selects then";
+
+fn moves_traffic(words: &[String]) -> bool {
+    let is_service = |word: &String| word == "service" || word.starts_with("service/");
+    let is_selector = |word: &String| word.starts_with('{') && word.contains("\"selector\"");
+    words.iter().any(is_service) && words.iter().any(is_selector)
 }
 
 /// The verb with its second word where it has one, and what follows, without `-n NAMESPACE`.
@@ -70,6 +83,9 @@ pub(super) fn risk(words: &[String]) -> Risk {
     if has(" replace --force ") {
         return Risk::InterruptsService;
     }
+    if words.first().is_some_and(|word| word != "kubectl") {
+        return Risk::InterruptsService;
+    }
     match verb(words).0.as_str() {
         "get" | "describe" | "logs" | "top" | "rollout status" | "rollout history" => {
             Risk::ReadOnly
@@ -79,7 +95,7 @@ pub(super) fn risk(words: &[String]) -> Risk {
         "drain" | "exec" => Risk::InterruptsService,
         "delete" if has("--force") => Risk::InterruptsService,
         "scale" if has("--replicas=<fewer>") || has("--replicas=0") => Risk::InterruptsService,
-        "patch" if has("\"Recreate\"") => Risk::InterruptsService,
+        "patch" if has("\"Recreate\"") || has("\"replicas\":0") => Risk::InterruptsService,
         "patch" if has("template") => Risk::RestartsPods,
         "delete" | "rollout undo" | "rollout restart" => Risk::RestartsPods,
         "set image" | "set env" | "set resources" | "edit" if is_rolling => Risk::RestartsPods,
@@ -111,7 +127,9 @@ const CAN_BE_TRIED: [&str; 18] = [
 ];
 
 fn dry_run(command: &Command, words: &[String]) -> Command {
-    let is_chain = words.iter().any(|word| word == "&&" || word == ">");
+    let is_chain = words
+        .iter()
+        .any(|word| ["&&", ">", "|"].contains(&word.as_str()));
     let (verb, _) = verb(words);
     let is_kubectl = words.first().is_some_and(|word| word == "kubectl");
     if is_kubectl && !is_chain && CAN_BE_TRIED.contains(&verb.as_str()) {

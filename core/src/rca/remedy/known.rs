@@ -1,7 +1,7 @@
 //! Fills in what the objects of the cluster tell.
 
 use super::Cause;
-use super::spec::{config_maps, secrets};
+use super::spec::{config_maps, pull_secrets, secrets};
 use super::target::{Holder, Target};
 use crate::graph::{Idx, Relation};
 use crate::model::{Command, Kind};
@@ -10,7 +10,8 @@ use crate::model::{Command, Kind};
 pub(super) fn fill(cause: &Cause<'_>, target: &Target, command: Command) -> Command {
     let known = Known { cause, target };
     let words = command.arguments();
-    let mut command = known.container_of_resources(&words, command);
+    let command = known.container_of_resources(&words, command);
+    let mut command = known.with_limit(&words, command);
     let open: Vec<String> = command
         .open()
         .iter()
@@ -61,7 +62,10 @@ impl Known<'_> {
                 .blamed(&Kind::HorizontalPodAutoscaler)
                 .or_else(|| self.hpa()),
             "name" | "deployment" | "cronjob" => is_object.then(|| self.target.name.clone()),
-            "pod" => self.seen(&Kind::Pod),
+            "pod" => self.seen(&Kind::Pod).or_else(|| {
+                let graph = self.cause.view.graph;
+                self.pod().map(|pod| graph.get(pod).name().to_owned())
+            }),
             "job" => self.blamed(&Kind::Job).or_else(|| self.job()),
             "node" => self
                 .seen(&Kind::Node)
@@ -75,13 +79,16 @@ impl Known<'_> {
                 .seen(&Kind::PersistentVolumeClaim)
                 .or_else(|| self.claim())
                 .or_else(|| self.claim_of_set()),
+            "secret" if words.iter().any(|word| word == "docker-registry") => {
+                self.only(pull_secrets)
+            }
             "secret" => self.secret(),
             "configmap" => self
                 .blamed(&Kind::ConfigMap)
                 .or_else(|| self.only(config_maps)),
             "account" => self.account(),
             "container" => self.container().map(|(_, c)| c.name.to_string()),
-            "index" => self.container().map(|(at, _)| at.to_string()),
+            "index" => self.container()?.0.map(|at| at.to_string()),
             "port" => self.port(),
             "class" => self
                 .spec()?

@@ -3,7 +3,7 @@
 use super::known::{Known, one};
 use crate::detect::Finding;
 use crate::model::Command;
-use crate::model::object::{Container, PodSpec};
+use crate::model::object::{Container, PodSpec, Quantity};
 
 impl Known<'_> {
     pub(super) fn spec(&self) -> Option<&PodSpec> {
@@ -27,10 +27,15 @@ impl Known<'_> {
         Some(name.unwrap_or("default").to_owned())
     }
 
-    /// The container at fault with its place in the list: the only one, the one that the evidence
-    /// names, or the only one that is not well.
-    pub(super) fn container(&self) -> Option<(usize, &Container)> {
-        let all: Vec<(usize, &Container)> = self.spec()?.containers.iter().enumerate().collect();
+    /// The container at fault, with its place among those that run on where it is one of them: the
+    /// only one, the one that the evidence names, the only one that is not well, or the only one that
+    /// runs on.
+    pub(super) fn container(&self) -> Option<(Option<usize>, &Container)> {
+        let spec = self.spec()?;
+        let main = spec.containers.iter().enumerate();
+        let main: Vec<(Option<usize>, &Container)> = main.map(|(at, c)| (Some(at), c)).collect();
+        let init = spec.init_containers.iter().map(|c| (None, c));
+        let all: Vec<(Option<usize>, &Container)> = main.iter().copied().chain(init).collect();
         let named = all.iter().filter(|(_, c)| self.is_named(&c.name));
         let ailing = self.ailing();
         let ailing = all.iter().filter(|(_, c)| ailing.contains(&&*c.name));
@@ -38,6 +43,7 @@ impl Known<'_> {
             all.iter().collect::<Vec<_>>(),
             named.collect(),
             ailing.collect(),
+            main.iter().collect(),
         ];
         sets.into_iter().find_map(|set| match set[..] {
             [one] => Some(*one),
@@ -45,12 +51,20 @@ impl Known<'_> {
         })
     }
 
+    /// Containers that are not ready; none of those that wait for an init container.
     fn ailing(&self) -> Vec<&str> {
         let pod = self.pod().and_then(|pod| self.cause.view.pod(pod));
-        let statuses = pod
-            .into_iter()
-            .flat_map(|pod| pod.status.container_statuses.iter());
-        let ailing = statuses.filter(|s| s.ready == Some(false) || s.state.waiting.is_some());
+        let statuses = pod.into_iter().flat_map(|pod| pod.status.all_containers());
+        let ailing = statuses.filter(|s| {
+            let waiting = s.state.waiting.as_ref().and_then(|w| w.reason.as_deref());
+            let has_ended = s
+                .state
+                .terminated
+                .as_ref()
+                .is_some_and(|t| t.exit_code == Some(0));
+            let is_ailing = s.ready == Some(false) || s.state.waiting.is_some();
+            is_ailing && !has_ended && waiting != Some("PodInitializing")
+        });
         ailing.map(|status| &*status.name).collect()
     }
 
@@ -76,7 +90,9 @@ impl Known<'_> {
     /// Of several containers, only the one at fault gets other resources.
     pub(super) fn container_of_resources(&self, words: &[String], command: Command) -> Command {
         let is_set = words.windows(2).any(|two| two == ["set", "resources"]);
-        let several = self.spec().is_some_and(|spec| spec.containers.len() > 1);
+        let several = self
+            .spec()
+            .is_some_and(|spec| spec.all_containers().count() > 1);
         match self.container().filter(|_| is_set && several) {
             Some((_, c)) => command.with([&*format!("--containers={}", c.name)]),
             None => command,
@@ -90,10 +106,7 @@ impl Known<'_> {
             let workload = self.cause.view.object(self.target.idx)?.workload()?;
             return twice(&workload.spec.replicas?.to_string());
         }
-        let resource = ["memory", "cpu", "ephemeral-storage"];
-        let resource = resource
-            .iter()
-            .find(|r| word.ends_with(&format!("{r}=<more>")))?;
+        let resource = raised(word)?;
         let (_, container) = self.container()?;
         let set = if word.starts_with("--limits") {
             &container.resources.limits
@@ -102,6 +115,29 @@ impl Known<'_> {
         };
         twice(set.text(resource)?)
     }
+
+    /// A limit that a raised request would exceed is raised to the same.
+    pub(super) fn with_limit(&self, words: &[String], command: Command) -> Command {
+        let limit = || {
+            let word = words.iter().find(|word| word.starts_with("--requests="))?;
+            let resource = raised(word)?;
+            let wanted = self.more(words)?;
+            let limit = self.container()?.1.resources.limits.text(resource)?;
+            let is_above = Quantity::parse(&wanted)? > Quantity::parse(limit)?;
+            is_above.then(|| format!("--limits={resource}={wanted}"))
+        };
+        match limit() {
+            Some(limit) => command.with([&*limit]),
+            None => command,
+        }
+    }
+}
+
+/// The resource of which an option sets more.
+fn raised(word: &str) -> Option<&'static str> {
+    let resources = ["memory", "cpu", "ephemeral-storage"];
+    let is_of = |resource: &&str| word.ends_with(&format!("{resource}=<more>"));
+    resources.into_iter().find(is_of)
 }
 
 /// `512Mi` of `256Mi`.
@@ -112,6 +148,14 @@ fn twice(quantity: &str) -> Option<String> {
     let is_unit = unit.chars().all(|c| c.is_ascii_alphabetic());
     (number > 0 && is_unit).then_some(())?;
     Some(format!("{}{unit}", number.checked_mul(2)?))
+}
+
+pub(super) fn pull_secrets(spec: &PodSpec) -> Vec<String> {
+    let names = spec
+        .image_pull_secrets
+        .iter()
+        .filter_map(|r| r.name.as_ref());
+    names.map(ToString::to_string).collect()
 }
 
 pub(super) fn secrets(spec: &PodSpec) -> Vec<String> {

@@ -36,6 +36,9 @@ pub(super) fn of(cause: &Cause<'_>, target: &Target, words: &[String], risk: Ris
         _ if risk == Risk::ReadOnly || words.iter().any(|word| word.starts_with('<')) => {
             Command::default()
         }
+        // A claim can only grow, and what a pipe makes may have been there before.
+        "patch" if words.iter().any(|word| word == "pvc") => Command::default(),
+        _ if words.iter().any(|word| word == "|") => Command::default(),
         "cordon" | "drain" => again(&["uncordon", object.first().copied().unwrap_or_default()]),
         "uncordon" => again(&["cordon", object.first().copied().unwrap_or_default()]),
         "create" => match object[..] {
