@@ -9,10 +9,10 @@ use super::path::{Segment, segments};
 use super::{FieldChange, ObjectChange, Verb};
 use crate::model::Command;
 
-/// The command that sets a field of an object back to the value that it had, together with those that
-/// hold only with it; empty where a value is not known exactly, where a patch could not name the place,
-/// and where the API server lets no one change it. What was created is not deleted, and a roll-out is
-/// not undone: others may have come since.
+/// The command that sets a field of an object back to the value that it had, together with those
+/// that hold only with it. Empty where a value is not known exactly, where a patch could not name
+/// the place, and where the API server lets no one change it. What was created is not deleted, and
+/// a roll-out is not undone: others may have come since.
 pub fn reversal(change: &ObjectChange, field: Option<&FieldChange>) -> String {
     let (Verb::Changed, Some(field)) = (change.verb, field) else {
         return String::new();

@@ -27,9 +27,9 @@ impl Known<'_> {
         Some(name.unwrap_or("default").to_owned())
     }
 
-    /// The container at fault, with its place among those that run on where it is one of them: the
-    /// only one, the one that the evidence names, the only one that is not well, or the only one that
-    /// runs on.
+    /// The container at fault, with its place in the list unless it is an init container: the only
+    /// one, the one that the evidence names, the only one that is not well, or the only one that is
+    /// no init container.
     pub(super) fn container(&self) -> Option<(Option<usize>, &Container)> {
         let spec = self.spec()?;
         let main = spec.containers.iter().enumerate();
