@@ -274,7 +274,7 @@ async fn evaluations_of_many_tenants_delay_the_incident_of_another_by_seconds() 
     {
         let waited = began.elapsed();
         assert!(
-            waited < Duration::from_secs(60),
+            waited < Duration::from_mins(1),
             "no incident after {waited:?}"
         );
         tokio::time::sleep(Duration::from_millis(100)).await;

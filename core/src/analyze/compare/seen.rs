@@ -180,14 +180,8 @@ fn maker(node: &Resource, object: &Object) -> String {
 /// What a roll-out still lacks.
 fn unfinished(object: &Object, workload: &Workload) -> Option<String> {
     let status = &workload.status;
-    let is_behind = |(wanted, seen): &(i64, i64)| seen < wanted;
-    if object
-        .meta
-        .generation
-        .zip(status.observed_generation)
-        .filter(is_behind)
-        .is_some()
-    {
+    let generations = object.meta.generation.zip(status.observed_generation);
+    if generations.is_some_and(|(wanted, seen)| seen < wanted) {
         return Some("was changed, which its controller has not seen yet".to_owned());
     }
     // What is 0 is left out of a status that was read whole.
