@@ -67,7 +67,7 @@ impl Doubts<'_> {
         let unseen = self.unseen();
         if !unseen.is_empty() {
             return format!(
-                "the state after does not show how {} fares; {PASS}",
+                "the state after does not show the health of {}; {PASS}",
                 some(&unseen)
             );
         }
