@@ -1,6 +1,7 @@
 //! Keys in wrong hands: elsewhere, for another cluster, mistyped, expired; and what the audit log
 //! shows of whoever tries.
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use kgrca_core::storage::ApiKeys;
@@ -463,12 +464,22 @@ async fn another_operator_key_ends_the_one_before() {
     }
 }
 
+/// Starts a daemon whose operator key is in the file of the first start, which a daemon that has it
+/// from its settings does not write.
+fn with_key_file(folder: &Path) -> (Server, PathBuf) {
+    let server = start(folder, &[]);
+    let file = folder.join("operator.key");
+    if !file.exists() {
+        std::fs::write(&file, &server.operator).unwrap();
+    }
+    (server, file)
+}
+
 /// What is said of it is where people look: in the audit log, and in the file of the first key.
 #[tokio::test(flavor = "multi_thread")]
 async fn another_operator_key_is_audited_and_written_to_the_file_of_the_first() {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("operator.key");
-    let server = start(folder.path(), &[]);
+    let (server, file) = with_key_file(folder.path());
     let first = server.operator.clone();
     assert!(server.terminate());
     let second = "kg_operator_zyxwvutsrqponmlkjihgfe9876543210";
@@ -508,8 +519,7 @@ async fn another_operator_key_is_audited_and_written_to_the_file_of_the_first() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_rotated_once_and_its_successor_lasts() {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("operator.key");
-    let server = start(folder.path(), &[]);
+    let (server, file) = with_key_file(folder.path());
     let mut operator = server.operator.clone();
     for _ in 0..2 {
         let keys = server.get("/api/v1/admin/keys", &operator).await;
