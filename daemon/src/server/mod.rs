@@ -69,10 +69,6 @@ pub async fn start(settings: Settings) -> Result<Running, Failure> {
         };
         checked(&check.what, result)?;
     }
-    checked(
-        "operator key",
-        operator_key::prepare(&stores, &settings).await,
-    )?;
     let listener = checked("api listener", listener::bind(settings.listen).await)?;
     let metrics_listener = checked(
         "metrics listener",
@@ -90,6 +86,11 @@ pub async fn start(settings: Settings) -> Result<Running, Failure> {
     ));
     let app = Arc::new(App::new(settings, stores, fleet));
     checked("audit anchor", audit_anchor::start(&app).await)?;
+    // Last, when nothing else can refuse the start: another key revokes the one before for good.
+    checked(
+        "operator key",
+        operator_key::prepare(&app.stores, &app.settings).await,
+    )?;
     telemetry::Accuracy {
         ranks: app.stores.meta.feedback().await?,
     }

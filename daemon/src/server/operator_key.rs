@@ -24,14 +24,16 @@ pub(super) async fn prepare(stores: &Stores, settings: &Settings) -> Result<(), 
     if let Some(given) = &settings.operator_key {
         let known = api_key::known_key(OPERATOR, &given.resolved()?)?;
         match stores.meta.key_by_hash(&known.hash).await? {
-            Some(key) if key.holds(now()) => {}
-            Some(key) => {
-                warn_of_ended(&key);
+            Some(key) if !key.holds(now()) || key.replaced_by.is_some() => {
+                // The file may have the key that replaced it.
+                warn_of_replaced(&key);
                 return Ok(());
             }
+            Some(_) => {}
             None => replace(stores, &known).await?,
         }
-        return update_file(&file, &known.secret);
+        update_file(&file, &known.secret);
+        return Ok(());
     }
     if !stores.meta.keys(None).await?.is_empty() {
         return warn_of_stale(stores, &file).await;
@@ -52,25 +54,32 @@ fn write(file: &Path, secret: &str) -> Result<(), Failure> {
     })
 }
 
-fn warn_of_ended(key: &ApiKey) {
+fn warn_of_replaced(key: &ApiKey) {
     tracing::warn!(
         key_id = key.key_id,
         replaced_by = key.replaced_by,
-        "the configured operator key was revoked or replaced and does not work: set \
+        expires_at = key.expires_at.map(tracing::field::display),
+        "the configured operator key was revoked or replaced, and stops working: set \
          KGRCA_OPERATOR_KEY to the key that replaced it, or to a new one, and restart"
     );
 }
 
 /// Commands read the key from the file, such as `kgrca up`. A file that is not there is not made:
-/// whoever sets the key keeps it elsewhere.
-fn update_file(file: &Path, secret: &str) -> Result<(), Failure> {
-    match api_key::in_file(file) {
-        Some(stored) if stored != secret => {
-            write(file, secret)?;
-            tracing::info!(file = %file.display(), "wrote the configured operator key");
-            Ok(())
-        }
-        _ => Ok(()),
+/// whoever sets the key keeps it elsewhere. One that cannot be written stops nothing: the daemon
+/// has the key from its settings.
+fn update_file(file: &Path, secret: &str) {
+    if api_key::in_file(file)
+        .filter(|stored| stored != secret)
+        .is_none()
+    {
+        return;
+    }
+    match write_private(file, secret) {
+        Ok(()) => tracing::info!(file = %file.display(), "wrote the configured operator key"),
+        Err(error) => tracing::warn!(
+            file = %file.display(), %error,
+            "the file still has another operator key: write the configured one into it"
+        ),
     }
 }
 

@@ -34,6 +34,17 @@ pub enum KeyOwner<'a> {
     Operator,
 }
 
+impl KeyOwner<'_> {
+    /// The command that rotates one of its keys.
+    fn rotate_command(self, key_id: &str) -> String {
+        match self {
+            Self::OwnTenant => format!("kgrca key rotate {key_id}"),
+            Self::Tenant(id) => format!("kgrca key rotate {key_id} --tenant {id}"),
+            Self::Operator => format!("kgrca key rotate {key_id} --operator"),
+        }
+    }
+}
+
 /// The owner of keys, after the actor's right to handle them was checked.
 struct Owner(Option<TenantId>);
 
@@ -278,7 +289,7 @@ pub async fn rotate(
     if let Some(by) = &old.replaced_by {
         // What is left of its time is an overlap, and not the time that a key was to live.
         let message = format!("key `{key_id}` was rotated already: `{by}` replaced it");
-        return Err(Error::conflict(message).hint(format!("kgrca key rotate {by}")));
+        return Err(Error::conflict(message).hint(owner_id.rotate_command(by)));
     }
     check_grantable(actor, owner_id, &old.scopes)?;
     let own = actor.bounds(owner.0.as_ref());

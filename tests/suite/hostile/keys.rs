@@ -543,10 +543,41 @@ async fn a_key_is_rotated_once_and_its_successor_lasts() {
         let again: Value = again.json().await.unwrap();
         let hint = &again["error"]["hint"];
         let successor = rotated["key_id"].as_str().unwrap();
-        assert_eq!(*hint, format!("kgrca key rotate {successor}"), "{again}");
+        let command = format!("kgrca key rotate {successor} --operator");
+        assert_eq!(*hint, command, "{again}");
         operator = rotated["api_key"].as_str().unwrap().to_owned();
         assert_eq!(std::fs::read_to_string(&file).unwrap(), operator);
     }
+}
+
+/// The settings may still have the key that was replaced: it dies soon, and must not come back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_after_a_rotation_leaves_the_new_key_in_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("operator.key");
+    let first = "kg_operator_zyxwvutsrqponmlkjihgfe9876543210";
+    let with_first = || start_with(folder.path(), &[], &[("KGRCA_OPERATOR_KEY", first)]);
+    let server = with_first();
+    std::fs::write(&file, first).unwrap();
+    let keys = server.get("/api/v1/admin/keys", first).await;
+    let id = keys["items"][0]["key_id"].as_str().unwrap();
+    let path = format!("/api/v1/admin/keys/{id}/rotate");
+    let body = Some(b"{}".to_vec());
+    let rotated = server.call(Method::POST, &path, Some(first), body).await;
+    let rotated: Value = rotated.json().await.unwrap();
+    let second = rotated["api_key"].as_str().unwrap();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), second);
+    assert!(server.terminate());
+    let server = with_first();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), second);
+    assert_eq!(status(&server, "/api/v1/admin/clients", second).await, 200);
+    assert!(server.terminate());
+    // A file that cannot be replaced stops no start.
+    std::fs::create_dir(folder.path().join("operator.key.new")).unwrap();
+    let third = "kg_operator_0123456789zyxwvutsrqponmlkjihgfe";
+    let server = start_with(folder.path(), &[], &[("KGRCA_OPERATOR_KEY", third)]);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), second);
+    assert_eq!(status(&server, "/api/v1/admin/clients", third).await, 200);
 }
 
 /// The pattern that the documentation gives to secret scanners.
