@@ -27,8 +27,12 @@ pub(super) fn clients(text: &str, found: &mut Found) {
     while let Some(at) = text[from..].find('[') {
         let at = from + at;
         let rest = ahead(text, at);
-        let line = &rest[..rest.find('\n').unwrap_or(rest.len())];
         from = at + 1;
+        // Before the line's end is looked for: a text may be nothing but brackets.
+        if !(rest.starts_with(GIN) || is_common_time(rest) || is_iso_time(rest)) {
+            continue;
+        }
+        let line = &rest[..rest.find('\n').unwrap_or(rest.len())];
         if line.starts_with(GIN) {
             for (word, range) in words(line, at) {
                 found.add(client(word, range.start).unwrap_or_default());
@@ -69,11 +73,14 @@ fn before_time(text: &str, time: usize, found: &mut Found) {
     let line = before.rfind('\n').map(|n| n + 1).unwrap_or(0);
     let base = time - before.len();
     let words = words(&before[line..], base + line);
-    for (word, range) in words.into_iter().rev().take(3) {
-        if let Some(address) = client(word, range.start) {
-            found.add(address);
+    for (back, (word, range)) in words.into_iter().rev().enumerate() {
+        // A list of proxies and the client before them, as `X-Forwarded-For` has it.
+        let listed = word.strip_suffix(',');
+        if back >= 3 && listed.is_none() {
             return;
         }
+        let address = client(listed.unwrap_or(word), range.start);
+        found.add(address.unwrap_or_default());
     }
 }
 
@@ -146,6 +153,10 @@ mod tests {
             (
                 format!("a\nweb:80 203.0.113.9 - - {time} \"GET /\" 502 203.0.113.7:80"),
                 format!("a\nweb:80 *** - - {time} \"GET /\" 502 203.0.113.7:80"),
+            ),
+            (
+                format!("203.0.113.9, 198.51.100.7, 10.0.0.1 - - {time} \"GET /\" 200"),
+                format!("***, ***, 10.0.0.1 - - {time} \"GET /\" 200"),
             ),
             (
                 format!("haproxy[1]: 203.0.113.9:51022 {time} in out"),

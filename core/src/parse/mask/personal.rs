@@ -75,10 +75,12 @@ pub(super) fn client(text: &str, word: Range<usize>, found: &mut Found) {
         let is_part = |c: char| c.is_ascii_hexdigit() || matches!(c, '.' | ':');
         let inner = &part[lead..];
         let len = inner.find(|c| !is_part(c)).unwrap_or(inner.len());
-        let Some(len) = address(&inner[..len]) else {
+        // A private one may stand before the client's, too.
+        if let Some(len) = address(&inner[..len]) {
+            found.add(start + lead..start + lead + len);
+        } else if inner[..len].parse::<IpAddr>().is_err() {
             return;
-        };
-        found.add(start + lead..start + lead + len);
+        }
         start += part.len();
     }
 }
@@ -108,7 +110,8 @@ fn address(text: &str) -> Option<usize> {
 /// Whether an address can be that of a person: not one of a private network, as pods, services and
 /// nodes have it, on which the diagnosis depends.
 pub(super) fn is_person(ip: IpAddr) -> bool {
-    match ip {
+    // `::ffff:10.244.1.7` is how some servers write an address of version 4.
+    match ip.to_canonical() {
         IpAddr::V4(ip) => {
             let [a, b, ..] = ip.octets();
             let is_shared = a == 100 && (64..128).contains(&b);
@@ -204,6 +207,14 @@ mod tests {
             (
                 "X-Forwarded-For: 203.0.113.9, 10.0.0.1",
                 "X-Forwarded-For: ***, 10.0.0.1",
+            ),
+            (
+                "X-Forwarded-For: 10.0.0.5, 203.0.113.9",
+                "X-Forwarded-For: 10.0.0.5, ***",
+            ),
+            (
+                "remote_addr=::ffff:10.244.1.7 status=200",
+                "remote_addr=::ffff:10.244.1.7 status=200",
             ),
             (
                 "remote_addr=2001:db8::7 status=200",
