@@ -5,7 +5,7 @@ use reqwest::Method;
 
 use super::Env;
 use crate::client::{As, Client};
-use crate::error::{CliError, Result};
+use crate::error::{CliError, Kind, Result};
 use crate::output::Table;
 
 /// Inspect and retry rejected records (dead letters)
@@ -96,34 +96,50 @@ fn retry(env: &Env<'_>, ids: &[u64], again: bool) -> Result {
     let client = env.client()?;
     let mut done = Retried::default();
     for id in ids {
-        let letter = find(&client, *id)?;
-        if let Some(at) = letter.retried_at.filter(|_| !again) {
-            let at = env.out.time(at);
-            env.out
-                .message(&format!("record {id} was retried before, at {at}: skipped"));
-            done.skipped += 1;
+        let Err(error) = retry_one(env, &client, *id, again, &mut done) else {
             continue;
-        }
-        if letter.record.is_empty() {
-            let why = format!("cannot retry record {id}: its text was not kept");
-            done.refused.push(why);
-            continue;
-        }
-        let path = format!("/api/v1/dlq/{id}/retry?again={again}");
-        let none = serde_json::Value::Null;
-        let answer: Ingested = client.send(Method::POST, As::Tenant, &path, &none)?;
-        match answer.rejected.first() {
-            Some(rejected) => {
-                let why = format!("record {id} was rejected again: {}", rejected.message);
-                done.refused.push(why);
+        };
+        let is_of_record = matches!(error.kind, Kind::Failed | Kind::NotFound);
+        if ids.len() == 1 || !is_of_record {
+            // The others would fail the same way: what was done so far is still said.
+            if ids.len() > 1 {
+                summarize(env, &done);
             }
-            None => done.accepted += 1,
+            return Err(error);
         }
+        done.refused.push(error.message);
     }
     report(env, &done)
 }
 
-fn report(env: &Env<'_>, done: &Retried) -> Result {
+fn retry_one(env: &Env<'_>, client: &Client, id: u64, again: bool, done: &mut Retried) -> Result {
+    let letter = find(client, id)?;
+    if let Some(at) = letter.retried_at.filter(|_| !again) {
+        let at = env.out.time(at);
+        env.out
+            .message(&format!("record {id} was retried before, at {at}: skipped"));
+        done.skipped += 1;
+        return Ok(());
+    }
+    if letter.record.is_empty() {
+        let why = format!("cannot retry record {id}: its text was not kept");
+        done.refused.push(why);
+        return Ok(());
+    }
+    let path = format!("/api/v1/dlq/{id}/retry?again={again}");
+    let none = serde_json::Value::Null;
+    let answer: Ingested = client.send(Method::POST, As::Tenant, &path, &none)?;
+    match answer.rejected.first() {
+        Some(rejected) => {
+            let why = format!("record {id} was rejected again: {}", rejected.message);
+            done.refused.push(why);
+        }
+        None => done.accepted += 1,
+    }
+    Ok(())
+}
+
+fn summarize(env: &Env<'_>, done: &Retried) {
     let Retried {
         accepted,
         skipped,
@@ -137,7 +153,11 @@ fn report(env: &Env<'_>, done: &Retried) -> Result {
         env.out
             .message("pass --again to retry what was retried before");
     }
-    match refused.as_slice() {
+}
+
+fn report(env: &Env<'_>, done: &Retried) -> Result {
+    summarize(env, done);
+    match done.refused.as_slice() {
         [] => Ok(()),
         all => Err(CliError::failed(all.join("; "))
             .hint("send records from where they came from after their cause is fixed")),

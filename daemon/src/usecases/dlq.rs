@@ -14,6 +14,7 @@ use super::ingest::{self, IngestRequest};
 use super::within;
 use crate::clock::now;
 use crate::environment::blocking;
+use crate::storage::Stores;
 
 /// A page of rejected records, oldest first.
 ///
@@ -40,7 +41,8 @@ pub async fn list(
     let items = blocking(move || stored.iter().filter_map(letter).collect());
     let mut items: Vec<DeadLetter> = items.await.map_err(Error::internal)?;
     if let (Some(first), Some(last)) = (items.first(), items.last()) {
-        let retries = app.stores.meta.retries(tenant.id, first.id, last.id);
+        let meta = &app.stores.meta;
+        let retries = meta.retries(tenant.id, stream.partition, first.id, last.id);
         let retries: HashMap<u64, Time> = retries.await?.into_iter().collect();
         for letter in &mut items {
             letter.retried_at = retries.get(&letter.id).copied();
@@ -90,7 +92,9 @@ pub async fn retry(app: &App, actor: &Actor, id: u64, again: bool) -> Result<Ing
         return Err(Error::conflict(message).hint(FROM_ITS_SOURCE));
     }
     let meta = &app.stores.meta;
-    let before = meta.note_retry(tenant.id, id, now(), again).await?;
+    let partition = stream.partition;
+    let noted = meta.note_retry(tenant.id, partition, id, now(), again);
+    let before = noted.await?;
     if let Some(at) = before.filter(|_| !again) {
         let message = format!("record {id} was sent again before, at {at}");
         return Err(Error::conflict(message).hint(format!("kgrca dlq retry --again {id}")));
@@ -104,12 +108,28 @@ pub async fn retry(app: &App, actor: &Actor, id: u64, again: bool) -> Result<Ing
     };
     let answer = ingest::ingest(app, actor, request).await;
     if answer.is_err() && before.is_none() {
-        meta.forget_retry(tenant.id, id).await?;
+        meta.forget_retry(tenant.id, partition, id).await?;
     }
-    if let Some(oldest) = log.read(tenant.id, stream, 0, 1).await?.first() {
-        meta.trim_retries(tenant.id, oldest.offset).await?;
+    if let Err(error) = trim(app, tenant, stream).await {
+        // What was accepted is accepted: the next retry trims.
+        tracing::warn!(client_id = %tenant.id, %error, "retries of old dead letters not forgotten");
     }
     answer
+}
+
+/// Forgets the retries of letters that are no longer kept.
+async fn trim(
+    app: &App,
+    tenant: TenantScope<'_>,
+    stream: StreamId,
+) -> std::result::Result<(), kgrca_core::storage::Error> {
+    let Stores { log, meta, .. } = &app.stores;
+    if let Some(oldest) = log.read(tenant.id, stream, 0, 1).await?.first() {
+        let partition = stream.partition;
+        meta.trim_retries(tenant.id, partition, oldest.offset)
+            .await?;
+    }
+    Ok(())
 }
 
 fn letter(stored: &Stored) -> Option<DeadLetter> {

@@ -1,6 +1,7 @@
--- Dead letters that were sent again, and when they last were.
+-- Dead letters that were sent again, and when they last were. A letter is an offset in its partition.
 CREATE TABLE retried_letters (
-    client_id TEXT NOT NULL, letter BIGINT NOT NULL, at BIGINT NOT NULL, PRIMARY KEY (client_id, letter)
+    client_id TEXT NOT NULL, partition BIGINT NOT NULL, letter BIGINT NOT NULL, at BIGINT NOT NULL,
+    PRIMARY KEY (client_id, partition, letter)
 );
 ALTER TABLE retried_letters ENABLE ROW LEVEL SECURITY;
 ALTER TABLE retried_letters FORCE ROW LEVEL SECURITY;
