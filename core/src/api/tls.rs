@@ -1,7 +1,11 @@
 //! What helps with an error of TLS, for those who connect to the server.
 
 /// Errors of the TLS library, and what to do about each.
-const WAYS_OUT: [(&str, &str); 6] = [
+const WAYS_OUT: [(&str, &str); 7] = [
+    (
+        "alert: CertificateExpired",
+        "the client certificate presented here has expired: renew it",
+    ),
     (
         "CaUsedAsEndEntity",
         "the server presents the certificate of a CA, as `openssl req -x509` makes it: create one \
@@ -13,12 +17,12 @@ const WAYS_OUT: [(&str, &str); 6] = [
         "the CA of the server's certificate is not known here: trust it",
     ),
     (
-        "NotValidForName",
+        "certificate not valid for name",
         "the server's certificate does not name this host: use a URL with a host of its \
          subjectAltName, or have it issued for this one",
     ),
     (
-        "Expired",
+        "certificate expired",
         "the server's certificate has expired: replace the files of --tls-cert and --tls-key; \
          kgrcad reads them again",
     ),
@@ -59,9 +63,22 @@ mod tests {
         );
         let asked = hint("received fatal alert: CertificateRequired").unwrap();
         assert!(asked.ends_with("present one with --client-cert"), "{asked}");
-        let other =
-            hint("invalid peer certificate: certificate not valid for name NotValidForName");
-        assert!(other.unwrap().contains("subjectAltName"));
+        // As rustls writes them.
+        for (error, part) in [
+            (
+                "invalid peer certificate: certificate not valid for name \"a.example\"; \
+                 certificate is only valid for DnsName(\"b.example\")",
+                "subjectAltName",
+            ),
+            (
+                "invalid peer certificate: certificate expired: verification time 9 (UNIX), but \
+                 certificate is not valid after 8 (1 seconds ago)",
+                "--tls-cert",
+            ),
+            ("received fatal alert: CertificateExpired", "presented here"),
+        ] {
+            assert!(hint(error).is_some_and(|h| h.contains(part)), "{error}");
+        }
         assert_eq!(hint("connection refused"), None);
     }
 }
