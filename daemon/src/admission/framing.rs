@@ -90,23 +90,23 @@ impl Framing {
             return Err("a line ends without a carriage return");
         }
         match self.next {
-            Next::Head if self.text == b"\r\n" => self.text.clear(),
+            Next::Head if self.text == b"\r\n" => self.text = Vec::new(),
             Next::Head if self.text.ends_with(b"\r\n\r\n") => {
                 self.next = after_head(&self.text)?;
-                self.text.clear();
+                self.text = Vec::new();
             }
             Next::ChunkSize => {
                 self.next = match chunk_size(&self.text)? {
                     0 => Next::Trailer,
                     size => Next::Chunk(size.saturating_add(2)),
                 };
-                self.text.clear();
+                self.text = Vec::new();
             }
             Next::Trailer => {
                 if self.text == b"\r\n" {
                     self.next = Next::Head;
                 }
-                self.text.clear();
+                self.text = Vec::new();
             }
             Next::Head | Next::Body(_) | Next::Chunk(_) => {}
         }
