@@ -482,7 +482,7 @@ async fn a_rejected_record_is_retried_once_unless_that_is_asked_for() {
         .ingest(&tenant, "events", long.to_string().into_bytes())
         .await;
     let (status, answer) = retry("3/retry").await;
-    assert_eq!(status, 409, "a part of a record is no record: {answer}");
+    assert_eq!(status, 409, "only its beginning was kept: {answer}");
 }
 
 #[tokio::test]

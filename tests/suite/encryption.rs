@@ -201,7 +201,7 @@ async fn a_start_without_the_master_key_is_refused_and_changes_nothing() {
     for output in [&without, &wrong, &missing] {
         assert!(
             output.contains("from its backup"),
-            "a new key is no way out: {output}"
+            "a new key does not help: {output}"
         );
     }
     let given = refused(folder.path(), &["--master-key-url", ONE]);

@@ -158,7 +158,7 @@ fn judge(compared: Comparison, flaws: Vec<Flaw>, doubts: String) -> Comparison {
     }
 }
 
-/// Whether an object tells how a pod or workload fares.
+/// Whether an object shows the health of a pod or workload.
 fn state_of(object: &Object) -> bool {
     let of_pod = object.pod().is_some_and(|pod| pod.status.phase.is_some());
     let of_workload = object.workload().is_some_and(|workload| {

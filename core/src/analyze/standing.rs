@@ -61,7 +61,7 @@ fn answer(records: &[Value]) -> Analysis {
 
 #[test]
 fn a_recording_is_read_whatever_the_clock_of_its_reader_shows() {
-    let told = |collected_at: &str| {
+    let counted = |collected_at: &str| {
         let head = json!({"topic": "case", "value": {"cluster": "prod",
             "collected_at": collected_at}});
         let labels = json!({"namespace": "shop", "deployment": "mail"});
@@ -75,9 +75,9 @@ fn a_recording_is_read_whatever_the_clock_of_its_reader_shows() {
         let analysis = analyze("input", lines.as_bytes(), &options);
         (analysis.rejects.len(), analysis.causes.len())
     };
-    assert_eq!(told("2026-01-01T11:00:00Z"), (0, 1));
+    assert_eq!(counted("2026-01-01T11:00:00Z"), (0, 1));
     assert_eq!(
-        told("2025-11-01T11:00:00Z"),
+        counted("2025-11-01T11:00:00Z"),
         (1, 0),
         "it says nothing of the sort"
     );

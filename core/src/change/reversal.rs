@@ -116,7 +116,7 @@ fn has_merge_keys(kind: &str) -> bool {
 /// The key by which items of a list are merged.
 fn merge_key(kind: &str, list: &str, item: &str) -> Option<&'static str> {
     let is_number = item.parse::<u32>().is_ok();
-    // Items that would have one key are told apart by a number.
+    // Items with the same key are numbered.
     if item.contains('#') {
         return None;
     }

@@ -139,7 +139,7 @@ fn is_namesake(view: &View<'_>, service: Idx, pod: Idx) -> bool {
     &*view.component(pod).name == view.graph.get(service).name()
 }
 
-/// Whether a Service is meant to lead to a pod, although nobody is known to call it.
+/// Whether a Service is meant to lead to a pod, although no caller is known.
 pub(super) fn is_meant(view: &View<'_>, idx: Idx, service: &Service, pod: Idx) -> bool {
     is_exposed(service) || is_namesake(view, idx, pod)
 }

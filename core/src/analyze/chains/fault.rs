@@ -79,7 +79,10 @@ impl Fault {
 
     /// Changes the component, and adds what else shows the fault.
     pub(super) fn strike(self, c: &mut Workload) -> Vec<Value> {
-        let waiting = |reason: &str, message: &str| json!({"ready": false, "state": {"waiting": {"reason": reason, "message": message}}});
+        let waiting = |reason: &str, message: &str| {
+            json!({"ready": false,
+                "state": {"waiting": {"reason": reason, "message": message}}})
+        };
         let crashed = |code: i64, reason: &str| {
             json!({"ready": false, "restartCount": 9,
                 "state": {"waiting": {"reason": "CrashLoopBackOff",

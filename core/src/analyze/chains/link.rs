@@ -13,7 +13,7 @@ pub(super) enum Link {
     Variable,
     /// A `ConfigMap` has the URL.
     Map,
-    /// A Secret has it, which nobody sees; errors name the host.
+    /// In a Secret, whose values are masked; errors name the host.
     Secret,
     /// Errors have the address of the Service.
     Address,

@@ -183,11 +183,11 @@ fn check(chains: impl Iterator<Item = Chain>) {
         if is_right {
             continue;
         }
-        let told = analysis.causes.iter().take(3);
-        let told: Vec<String> = told
+        let first = analysis.causes.iter().take(3);
+        let answered: Vec<String> = first
             .map(|c| format!("{} {} {:.2}", c.component, c.fault_type, c.confidence))
             .collect();
-        wrong.push(format!("{}: {} not {told:?}", chain.title, chain.cause));
+        wrong.push(format!("{}: {} not {answered:?}", chain.title, chain.cause));
     }
     let list = wrong.join("\n");
     assert!(wrong.is_empty(), "{} of {tried}:\n{list}", wrong.len());

@@ -25,7 +25,7 @@ const EDIT: &str = "kubectl -n <namespace> edit <kind>/<name>";
 const LOGS_OF_POD: &str = "kubectl -n <namespace> logs <pod> -c <container> --previous --tail=100";
 const LOGS: &str = "kubectl -n <namespace> logs <kind>/<name> --all-containers --tail=100";
 const LOGS_OF_ONE: &str = "kubectl -n <namespace> logs <pod> --all-containers --tail=100";
-/// Kinds whose logs kubectl finds by itself.
+/// Kinds that `kubectl logs` accepts.
 const HAVE_LOGS: [&str; 6] = [
     "deployment",
     "statefulset",

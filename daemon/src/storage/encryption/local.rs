@@ -243,7 +243,7 @@ mod tests {
             let hint = error.hint.unwrap();
             assert!(
                 hint.contains("backup"),
-                "a new key alone is no way out: {hint}"
+                "a new key alone does not help: {hint}"
             );
         }
         crate::secret::write_private(&file, &text).unwrap();
