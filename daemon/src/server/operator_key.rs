@@ -68,11 +68,9 @@ fn warn_of_replaced(key: &ApiKey) {
 /// whoever sets the key keeps it elsewhere. One that cannot be written stops nothing: the daemon
 /// has the key from its settings.
 fn update_file(file: &Path, secret: &str) {
-    if api_key::in_file(file)
-        .filter(|stored| stored != secret)
-        .is_none()
-    {
-        return;
+    match api_key::in_file(file) {
+        Some(stored) if stored != secret => {}
+        _ => return,
     }
     match write_private(file, secret) {
         Ok(()) => tracing::info!(file = %file.display(), "wrote the configured operator key"),
