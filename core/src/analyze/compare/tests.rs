@@ -193,11 +193,11 @@ fn what_was_not_seen_or_is_still_on_its_way_accepts_nothing() {
     for (after, reason) in [
         (
             vec![other.clone()],
-            "does not show how Deployment `shop/web`",
+            "does not show the health of Deployment `shop/web`",
         ),
         (
             vec![deployed(2, &json!({})), other.clone()],
-            "does not show how Deployment `shop/web`",
+            "does not show the health of Deployment `shop/web`",
         ),
         (
             vec![deployed(2, &running(1, 2, 2))],
