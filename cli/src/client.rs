@@ -195,6 +195,20 @@ impl Client {
         self.post_as(As::Tenant, path, "application/json", body)
     }
 
+    /// Posts a value as the tenant; a repetition with the same key within a day does nothing.
+    pub fn post_once<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        key: &str,
+        body: &impl Serialize,
+    ) -> Result<T> {
+        let request = self.request(Method::POST, As::Tenant, path)?;
+        self.read(
+            As::Tenant,
+            request.header("idempotency-key", key).json(body),
+        )
+    }
+
     /// Posts lines of JSON, as the operator.
     pub fn post_lines<T: DeserializeOwned>(&self, path: &str, body: Vec<u8>) -> Result<T> {
         self.post_as(As::Operator, path, "application/x-ndjson", body)

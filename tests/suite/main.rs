@@ -26,6 +26,7 @@ mod migrations;
 mod openapi;
 mod partial_input;
 mod properties;
+mod reported_changes;
 mod rotation;
 mod scenarios;
 mod unreadable;

@@ -1,7 +1,7 @@
 //! `kgrca changes` and `kgrca diff`
 
 use kgrca_core::api::{Page, ResourceView};
-use kgrca_core::change::ClusterChange;
+use kgrca_core::change::{ClusterChange, ObjectChange};
 use kgrca_core::model::{Kind, Time};
 
 use super::Env;
@@ -151,7 +151,7 @@ pub(super) fn diff(env: &Env<'_>, args: &DiffArgs) -> Result {
 }
 
 /// The kind and name of `KIND/NAME` or `KIND NAME`.
-fn object(words: &[String]) -> Result<(Kind, &str)> {
+pub(super) fn object(words: &[String]) -> Result<(Kind, &str)> {
     let parts = match words {
         [kind, name] => Some((kind.as_str(), name.as_str())),
         [one] => one.split_once('/'),
@@ -228,6 +228,14 @@ fn distance(a: &str, b: &str) -> usize {
     row[b.len()]
 }
 
+/// The object of a change: KIND/NAME; `-` for a change of the cluster as a whole.
+fn shown(change: &ObjectChange) -> String {
+    if change.name.is_empty() {
+        return "-".to_owned();
+    }
+    format!("{}/{}", change.kind, change.name)
+}
+
 /// A row for each field that changed.
 pub(super) fn table(out: &Output, changes: &[ClusterChange]) -> Table {
     let lines = changes.iter().flat_map(|of| {
@@ -243,7 +251,7 @@ pub(super) fn table(out: &Output, changes: &[ClusterChange]) -> Table {
                 out.time(change.at)
             },
             change.namespace.clone(),
-            format!("{}/{}", change.kind, change.name),
+            shown(change),
             line.clone(),
             change.author().unwrap_or_else(|| "-".to_owned()),
         ]

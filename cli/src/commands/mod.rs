@@ -4,6 +4,7 @@ mod agent;
 mod analyze;
 mod audit;
 mod billing;
+mod change;
 mod changes;
 mod cluster;
 mod context;
@@ -66,6 +67,8 @@ enum Command {
     #[command(subcommand)]
     Resource(resource::Verb),
     Changes(changes::Args),
+    #[command(subcommand)]
+    Change(change::Verb),
     Diff(changes::DiffArgs),
     Query(query::Args),
     Stats(stats::Args),
@@ -140,6 +143,7 @@ pub(crate) fn run(cli: Cli, out: &Output) -> Result {
         Command::Incident(verb) => incident::run(&env, verb),
         Command::Resource(verb) => resource::run(&env, verb),
         Command::Changes(args) => changes::list(&env, &args),
+        Command::Change(verb) => change::run(&env, verb),
         Command::Diff(args) => changes::diff(&env, &args),
         Command::Query(args) => query::run(&env, args),
         Command::Stats(args) => stats::run(&env, args),

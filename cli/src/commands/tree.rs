@@ -13,6 +13,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
             "analyze",
             "rca",
             "changes",
+            "change",
             "diff",
             "incident",
             "resource",

@@ -6,7 +6,7 @@ use super::{ObjectChange, Verb, diff, owner};
 use crate::model::object::fields::CONTENT;
 use crate::model::object::{Meta, Object};
 use crate::model::time::{MINUTE, SECOND};
-use crate::model::{Kind, Time};
+use crate::model::{Kind, ReportedChange, Str, Subject, Time};
 
 /// How long a change is kept, in microseconds: what it breaks may come to light hours later.
 const RETENTION: i64 = 24 * 60 * MINUTE;
@@ -75,7 +75,7 @@ fn size(change: &ObjectChange) -> usize {
             .map(|v| v.as_ref().map(String::len).unwrap_or(0));
         field.path.len() + values.sum::<usize>() + 40
     });
-    let words = [&change.by, &change.via];
+    let words = [&change.by, &change.via, &change.note];
     let words = words
         .iter()
         .map(|w| w.as_ref().map(String::len).unwrap_or(0));
@@ -145,6 +145,27 @@ pub fn deleted(object: &Object, at: Time) -> Option<ObjectChange> {
     })
 }
 
+/// A change of an object that a tool or a person reported.
+pub fn reported(at: Time, reported: &ReportedChange, subject: &Subject) -> ObjectChange {
+    let text = |text: &Option<Str>| text.as_deref().map(str::to_owned);
+    let via = [&reported.source, &reported.revision];
+    let via: Vec<&str> = via.into_iter().filter_map(Option::as_deref).collect();
+    ObjectChange {
+        at,
+        undated: false,
+        kind: subject.kind.to_string(),
+        namespace: subject.namespace.to_string(),
+        name: subject.name.to_string(),
+        uid: text(&subject.uid),
+        verb: Verb::Reported,
+        fields: Vec::new(),
+        more: 0,
+        by: text(&reported.by),
+        via: Some(via.join(" ")).filter(|via| !via.is_empty()),
+        note: Some(format!("{}: {}", reported.reason, reported.message)),
+    }
+}
+
 /// Whether objects of a kind restrict or direct others that do not name them.
 fn governs_others(kind: &Kind) -> bool {
     match kind {
@@ -174,5 +195,6 @@ fn blank(meta: &Meta, verb: Verb, at: Time) -> ObjectChange {
         more: 0,
         by: None,
         via: None,
+        note: None,
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Kind, Time};
 pub use diff::diff;
-pub use history::{History, compare, created, deleted};
+pub use history::{History, compare, created, deleted, reported};
 pub use path::{Segment, segments};
 pub use reversal::reversal;
 
@@ -88,6 +88,8 @@ pub enum Verb {
     Changed,
     /// It was deleted.
     Deleted,
+    /// A tool or a person reported a change of it.
+    Reported,
 }
 
 impl Verb {
@@ -97,6 +99,7 @@ impl Verb {
             Self::Created => "created",
             Self::Changed => "changed",
             Self::Deleted => "deleted",
+            Self::Reported => "reported",
         }
     }
 }
@@ -134,6 +137,9 @@ pub struct ObjectChange {
     /// The tool and revision that the object came with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub via: Option<String>,
+    /// What was changed, in the words of the tool or person that reported it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// A change of an object of a cluster.
@@ -163,7 +169,8 @@ impl ObjectChange {
     /// A line for each field; one for an object that was created or deleted.
     pub fn lines(&self) -> Vec<String> {
         if self.verb != Verb::Changed {
-            return vec![self.verb.as_str().to_owned()];
+            let note = self.note.clone();
+            return vec![note.unwrap_or_else(|| self.verb.as_str().to_owned())];
         }
         let mut lines: Vec<String> = self.fields.iter().map(FieldChange::text).collect();
         if self.more > 0 {

@@ -201,12 +201,16 @@ impl Rows<'_> {
                     .find(change.kind(), &change.namespace, &change.name)
             })
             .filter(|idx| !self.graph.is_free(*idx))?;
+        // Several tools may report changes of one instant.
+        let note = change.note.as_deref().map(str::as_bytes);
+        let note = note.map(|note| format!("/{:08x}", crc32fast::hash(note)));
         Some(EpisodeRow {
             id: format!(
-                "{}/change/{}/{}",
+                "{}/change/{}/{}{}",
                 self.cluster,
                 self.graph.get(about).id(),
-                change.at.0
+                change.at.0,
+                note.unwrap_or_default()
             ),
             about: self.id(about),
             cluster: self.cluster.to_owned(),

@@ -6,7 +6,7 @@ use super::ClusterState;
 use crate::change::{self, ObjectChange};
 use crate::graph::{Graph, Idx};
 use crate::model::object::{Meta, Object};
-use crate::model::{Alias, Kind, Str, Time};
+use crate::model::{Alias, Kind, ReportedChange, Str, Subject, Time};
 
 impl ClusterState {
     /// Notes what a version changes of the one before.
@@ -82,6 +82,21 @@ impl ClusterState {
                 self.note_end(idx, at);
             }
         }
+    }
+
+    /// Notes a change that a tool or a person reported, of its object or of the cluster.
+    pub(super) fn note_reported(&mut self, at: Time, reported: &ReportedChange) {
+        let subject = reported.subject.clone().unwrap_or_else(|| Subject {
+            kind: Kind::Other("Cluster".into()),
+            uid: None,
+            namespace: Str::default(),
+            name: Str::default(),
+        });
+        if self.journal {
+            // The row of the change belongs to a resource.
+            self.graph.refer(&subject, at);
+        }
+        self.note(Some(change::reported(at, reported, &subject)));
     }
 
     /// Adds a change to the history.

@@ -223,6 +223,10 @@ impl ClusterState {
                 Applied::Applied
             }
             Body::Alert(alert) => folded(self.episodes.alert(*alert)),
+            Body::Change(change) => {
+                self.note_reported(record.at, &change);
+                Applied::Applied
+            }
             Body::Tick => Applied::Applied,
             Body::Act(act) => {
                 self.incidents.act(&act, record.at);

@@ -17,7 +17,9 @@ pub use command::Command;
 pub use counts::RecordCounts;
 pub use memory::memory;
 pub use name::{Alias, Kind};
-pub use record::{Act, ActKind, Alert, Body, Edge, Episode, LogLine, Op, Record, Subject, Topic};
+pub use record::{
+    Act, ActKind, Alert, Body, Edge, Episode, LogLine, Op, Record, ReportedChange, Subject, Topic,
+};
 pub use severity::Severity;
 pub use text::{Str, counted};
 pub use time::Time;

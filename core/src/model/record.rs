@@ -90,6 +90,8 @@ pub enum Body {
     Log(Box<LogLine>),
     /// One alert of an Alertmanager notification.
     Alert(Box<Alert>),
+    /// A change that a tool or a person reports, such as a deployment.
+    Change(Box<ReportedChange>),
     /// Advances the time of a cluster that sends nothing.
     Tick,
     /// What a person did to an incident.
@@ -102,7 +104,7 @@ impl Body {
         match self {
             Self::State(..) | Self::Sync { .. } => Topic::Resource,
             Self::Topology(..) => Topic::Topology,
-            Self::Event(_) => Topic::Events,
+            Self::Event(_) | Self::Change(_) => Topic::Events,
             Self::Log(_) => Topic::Logs,
             Self::Alert(_) => Topic::Alerts,
             Self::Tick | Self::Act(_) => Topic::Control,
@@ -161,6 +163,26 @@ pub struct Episode {
     pub message: Str,
     /// The object that it is about.
     pub subject: Subject,
+}
+
+/// A change that a tool or a person reports: a deployment, a flag, a migration, maintenance. It may
+/// have been made outside of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReportedChange {
+    /// Id of the report.
+    pub id: Option<Str>,
+    /// What kind of change it is, such as `deploy`.
+    pub reason: Str,
+    /// What was changed, for people.
+    pub message: Str,
+    /// The object that was changed; `None` for one of the cluster as a whole.
+    pub subject: Option<Subject>,
+    /// Who made it.
+    pub by: Option<Str>,
+    /// The tool that made it.
+    pub source: Option<Str>,
+    /// The commit, version or release that it brought.
+    pub revision: Option<Str>,
 }
 
 /// A log line, or several lines of one pattern.

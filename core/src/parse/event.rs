@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::change::{self, Report};
 use super::text::{Count, RefWire, Text, first_time, non_empty};
 use super::{Context, Reason, Reject, check_tenant, cluster, list};
 use crate::model::{Body, Episode, Kind, Record, Severity, Str};
@@ -86,6 +87,14 @@ pub(super) fn parse(
     context: &Context<'_>,
     out: &mut Vec<Record>,
 ) -> Result<(), Reject> {
+    match change::parse(text, context)? {
+        Report::Other => {}
+        Report::NotYet => return Ok(()),
+        Report::Change(record) => {
+            out.push(record);
+            return Ok(());
+        }
+    }
     let wire: Wire<'_> = serde_json::from_str(text).map_err(|e| Reject::json(&e))?;
     if wire.items.is_some() {
         return Err(list::refusal());

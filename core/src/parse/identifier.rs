@@ -51,6 +51,14 @@ pub(super) fn normalize(record: &mut Record) -> Result<(), Reject> {
             one("reason", &mut event.reason, WORD)?;
             subject(&mut event.subject)
         }
+        Body::Change(change) => {
+            optional("event_id", &mut change.id, UID)?;
+            one("reason", &mut change.reason, WORD)?;
+            optional("by", &mut change.by, NAME)?;
+            optional("source", &mut change.source, NAME)?;
+            optional("revision", &mut change.revision, UID)?;
+            change.subject.as_mut().map(subject).unwrap_or(Ok(()))
+        }
         Body::Log(line) => {
             optional("container", &mut line.container, NAME)?;
             subject(&mut line.subject)

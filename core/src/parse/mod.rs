@@ -4,6 +4,7 @@
 mod act;
 mod alert;
 mod autoscaler;
+mod change;
 mod custom;
 mod ending;
 mod event;
@@ -32,6 +33,7 @@ use serde::de::IgnoredAny;
 use crate::model::{Record, Str, Time, Topic};
 
 pub use act::encode as encode_act;
+pub use change::encode as encode_change;
 pub use ending::encode_ending;
 pub use list::{may_be_list, parse_stored};
 pub use log_severity::of as severity_of_line;

@@ -65,6 +65,8 @@ pub(super) fn explaining(case: &Case<'_>, blamed: &Blamed<'_>) -> Option<Change>
         let fields = match change.verb {
             Verb::Changed => change.fields.iter().filter(stands).map(Some).collect(),
             Verb::Created | Verb::Deleted => vec![None],
+            // Nothing shows what it changed.
+            Verb::Reported => Vec::new(),
         };
         fields.into_iter().map(move |field| (change, field))
     });
@@ -148,6 +150,8 @@ fn reference(change: &ObjectChange) -> ResourceRef {
 fn shown(change: &ObjectChange, field: Option<&FieldChange>) -> Change {
     let object = format!("{} `{}`", change.kind, change.name);
     let what = match field {
+        _ if change.name.is_empty() => change.lines().join(", "),
+        None if change.note.is_some() => format!("{object}: {}", change.lines().join(", ")),
         Some(field) => {
             let others = change.fields.len() + change.more as usize - 1;
             let others = match others {
@@ -163,7 +167,7 @@ fn shown(change: &ObjectChange, field: Option<&FieldChange>) -> Change {
         at: change.at,
         undated: change.undated,
         what,
-        resource: Some(reference(change)),
+        resource: Some(reference(change)).filter(|_| !change.name.is_empty()),
         field: field.map(|field| field.path.clone()),
         old: field.and_then(|field| field.old.clone()),
         new: field.and_then(|field| field.new.clone()),

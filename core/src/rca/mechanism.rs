@@ -192,6 +192,7 @@ mod tests {
             more: 0,
             by: None,
             via: None,
+            note: None,
         }
     }
 

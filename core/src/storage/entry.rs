@@ -61,8 +61,8 @@ impl EntryBuilder<'_> {
         let Some(first) = records.first() else {
             return 1;
         };
-        let ending = parse::encode_ending(first);
-        let item = ending.as_deref().unwrap_or(item);
+        let shorter = parse::encode_ending(first).or_else(|| parse::encode_change(first));
+        let item = shorter.as_deref().unwrap_or(item);
         let masked = match self.hash_key {
             Some(key) => mask::hashed_record(self.topic, item, key),
             None => mask::record(self.topic, item),

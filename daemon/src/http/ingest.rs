@@ -22,7 +22,7 @@ use crate::usecases::ingest::{self, IngestRequest};
     operation_id = "ingest_records",
     tag = "ingest",
     params(
-        ("kind" = String, Path, description = "events, logs, resources, topology or alerts"),
+        ("kind" = String, Path, description = "events, changes, logs, resources, topology or alerts"),
         ("X-Cluster" = Option<String>, Header, min_length = 1, max_length = 255,
             pattern = "^[!-~]([ -~]*[!-~])?$", description = "Cluster of records that name none"),
         ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255,

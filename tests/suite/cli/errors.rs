@@ -267,6 +267,11 @@ fn rejected_records(page: &mut Page) {
         ok("POST /api/v1/dlq/7/retry?again=false", again.to_string()),
     ];
     page.answered("dlq retry 7", routes);
+    let no_cluster = r#"{"accepted":0,"duplicate":0,"rejected":[{"index":0,"reason":"cluster_missing",
+        "message":"the record names no `cluster`, and neither does the header `X-Cluster`"}]}"#;
+    let ingest = "POST /api/v1/ingest/changes";
+    page.answered("change record flag", vec![ok(ingest, no_cluster)]);
+    page.answered("change record new --object deploy/api", vec![]);
 }
 
 fn tenants(page: &mut Page) {

@@ -25,6 +25,7 @@ fn of_kind(kind: &str) -> ObjectChange {
         more: 0,
         by: None,
         via: None,
+        note: None,
     }
 }
 

@@ -29,6 +29,8 @@ const ROOM: usize = 64 << 10;
 pub struct Source<'a> {
     pub tenant: &'a TenantId,
     pub topic: Topic,
+    /// Whether all records have to be changes.
+    pub only_changes: bool,
     /// The cluster of records that name none.
     pub cluster: Option<&'a str>,
     /// The only cluster that the sender may send for.
@@ -104,6 +106,7 @@ impl Source<'_> {
             records.clear();
             let before = batch.entries.len();
             let added = parse::parse(self.topic, item, &context, &mut records)
+                .and_then(|()| self.check_changes(&records))
                 .and_then(|()| self.check_clusters(&records))
                 .and_then(|()| self.admit(admission.as_mut(), &records))
                 .and_then(|()| builder.add(item, &records, &mut batch.entries));
@@ -159,6 +162,16 @@ impl Source<'_> {
             return Err(Reject::new(Reason::Quota, message));
         }
         Ok(())
+    }
+
+    fn check_changes(&self, records: &[Record]) -> std::result::Result<(), Reject> {
+        let is_change = |record: &Record| matches!(record.body, Body::Change(_));
+        if !self.only_changes || records.iter().all(is_change) {
+            return Ok(());
+        }
+        let message = "not a change: it has `\"etype\": \"change\"` and a `message`, \
+                       or is the webhook of a tool that is known";
+        Err(Reject::new(Reason::UnknownShape, message))
     }
 
     fn is_foreign(&self, cluster: &str) -> bool {

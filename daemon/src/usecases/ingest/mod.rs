@@ -38,6 +38,8 @@ use repetition::Repetition;
 pub use repetition::{Repeats, kept as kept_repeats};
 pub use storage_quota::StorageQuota;
 
+/// The route of reported changes.
+const CHANGES: &str = "changes";
 /// How many rejected records count as a call.
 const REJECTS_PER_CALL: u64 = 100;
 
@@ -63,7 +65,7 @@ pub struct IngestRequest {
 /// `unavailable` when the batch cannot be made durable: nothing is half-written.
 pub async fn ingest(app: &App, actor: &Actor, request: IngestRequest) -> Result<Ingested> {
     let tenant = actor.tenant(Scope::Ingest)?;
-    let topic = topic(&request.kind)?;
+    let (topic, only_changes) = route(&request.kind)?;
     let mut request = request;
     if let Some(cluster) = &request.cluster {
         label("x-cluster", cluster)?;
@@ -80,6 +82,7 @@ pub async fn ingest(app: &App, actor: &Actor, request: IngestRequest) -> Result<
     let batch = Incoming {
         request,
         topic,
+        only_changes,
         only_cluster: actor.cluster(),
     };
     let Some(repetition) = Repetition::of(&batch.request, actor.id()) else {
@@ -104,6 +107,8 @@ pub async fn ingest(app: &App, actor: &Actor, request: IngestRequest) -> Result<
 struct Incoming<'a> {
     request: IngestRequest,
     topic: Topic,
+    /// Whether all records have to be changes.
+    only_changes: bool,
     /// The only cluster that the sender may send for.
     only_cluster: Option<&'a str>,
 }
@@ -171,19 +176,26 @@ async fn store(app: &App, tenant: TenantScope<'_>, batch: &mut Batch) -> Result<
     Ok(partitions)
 }
 
-fn topic(kind: &str) -> Result<Topic> {
+/// The topic of a kind of records, and whether they have to be changes, which are events with a
+/// route of their own.
+fn route(kind: &str) -> Result<(Topic, bool)> {
+    if kind == CHANGES {
+        return Ok((Topic::Events, true));
+    }
     let unknown = || {
-        let known: Vec<&str> = Signal::INPUTS.iter().filter_map(|s| s.route).collect();
+        let known = Signal::INPUTS.iter().filter_map(|s| s.route);
+        let known: Vec<&str> = known.chain([CHANGES]).collect();
         Error::not_found(format!("unknown record kind `{kind}`"))
             .hint(format!("use one of {}", known.join(", ")))
     };
-    Ok(Signal::by_route(kind).ok_or_else(unknown)?.topic)
+    Ok((Signal::by_route(kind).ok_or_else(unknown)?.topic, false))
 }
 
 /// Parses off the async threads: a batch may have tens of megabytes. One that the day has no room
 /// for is not parsed.
 async fn parse(app: &App, tenant: TenantScope<'_>, incoming: Incoming<'_>) -> Result<Batch> {
     let (request, topic) = (incoming.request, incoming.topic);
+    let only_changes = incoming.only_changes;
     let bytes = request.body.len();
     byte_quota::check(app, tenant, topic, bytes).await?;
     check_day(app, tenant, topic, &request.body).await?;
@@ -204,6 +216,7 @@ async fn parse(app: &App, tenant: TenantScope<'_>, incoming: Incoming<'_>) -> Re
         let source = Source {
             tenant: &tenant,
             topic,
+            only_changes,
             cluster: request.cluster.as_deref(),
             only_cluster: only_cluster.as_deref(),
             received_at: now(),
