@@ -17,6 +17,7 @@ pub mod incident;
 pub mod jobs;
 pub mod lab;
 pub mod model;
+pub mod notify;
 pub mod parse;
 pub mod rca;
 pub mod storage;

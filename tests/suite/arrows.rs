@@ -29,10 +29,11 @@ const CORE: &str = "
     billing:   model
     tenancy:   model billing
     jobs:      model tenancy
-    storage:   model parse graph episode incident rca engine billing tenancy jobs
+    notify:    model incident
+    storage:   model parse graph episode incident rca engine billing tenancy jobs notify
 
     # The wire.
-    api:       model change detect incident rca billing tenancy jobs storage
+    api:       model change detect incident rca billing tenancy jobs notify storage
 ";
 
 /// A module of the daemon and what it may use of the daemon besides itself and `BASE`.
