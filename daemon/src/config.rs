@@ -113,6 +113,14 @@ pub struct Settings {
         default_value = "api,worker"
     )]
     pub roles: Vec<Role>,
+    /// Networks that notifications may reach although they are not public, e.g. 10.0.0.0/8
+    #[arg(
+        long,
+        env = "KGRCA_NOTIFY_NETWORKS",
+        value_delimiter = ',',
+        value_parser = network
+    )]
+    pub notify_networks: Vec<Network>,
     /// Certificate chain (PEM); enables HTTPS; reloaded when it changes
     #[arg(long, env = "KGRCA_TLS_CERT", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,

@@ -28,6 +28,8 @@ mod http;
 #[cfg(feature = "server")]
 mod jobs;
 #[cfg(feature = "server")]
+mod outbound;
+#[cfg(feature = "server")]
 mod places;
 #[cfg(feature = "server")]
 mod private;

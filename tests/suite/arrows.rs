@@ -39,7 +39,7 @@ const CORE: &str = "
 /// A module of the daemon and what it may use of the daemon besides itself and `BASE`.
 const DAEMON: &str = "
     http:      usecases telemetry
-    usecases:  tenancy workers storage telemetry config checks api_key
+    usecases:  tenancy workers storage telemetry config checks api_key outbound
     jobs:      usecases tenancy storage telemetry
     tenancy:   workers storage telemetry api_key
     workers:   storage telemetry
@@ -47,6 +47,7 @@ const DAEMON: &str = "
     sandbox:   telemetry
     checks:    storage telemetry
     api_key:
+    outbound:
     telemetry:
     kafka:
     config:    agent

@@ -9,12 +9,14 @@ use crate::storage::{ClusterCounts, UsageRow};
 mod encryption;
 mod graph;
 mod keys;
+mod notify;
 mod tenancy;
 mod tls;
 
 pub use encryption::*;
 pub use graph::*;
 pub use keys::*;
+pub use notify::*;
 pub use tenancy::*;
 pub use tls::tls_hint;
 

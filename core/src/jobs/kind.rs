@@ -17,16 +17,22 @@ pub enum JobKind {
     JobPurge,
     /// Writes the signed ends of the audit log to a file.
     AuditAnchor,
+    /// Decides who is notified of the latest changes of incidents.
+    NotifyPlan,
+    /// Sends one notification to one receiver.
+    NotifyDeliver,
 }
 
 impl JobKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::SagaRun,
         Self::TenantMaintain,
         Self::BillingVerify,
         Self::JobPurge,
         Self::AuditAnchor,
+        Self::NotifyPlan,
+        Self::NotifyDeliver,
     ];
 
     /// The kind as stored, shown, and used as a label of metrics.
@@ -37,6 +43,8 @@ impl JobKind {
             Self::BillingVerify => "billing.verify",
             Self::JobPurge => "job.purge",
             Self::AuditAnchor => "audit.anchor",
+            Self::NotifyPlan => "notify.plan",
+            Self::NotifyDeliver => "notify.deliver",
         }
     }
 
@@ -69,6 +77,20 @@ impl JobKind {
             },
             Self::TenantMaintain | Self::JobPurge | Self::AuditAnchor => JobPolicy {
                 every: Some(HOUR),
+                ..usual
+            },
+            // Who pages people must not give up while the store is away for a while.
+            Self::NotifyPlan => JobPolicy {
+                max_attempts: 100,
+                ..usual
+            },
+            // About an hour.
+            Self::NotifyDeliver => JobPolicy {
+                max_attempts: 12,
+                backoff: Backoff {
+                    base: 5 * SECOND,
+                    cap: 10 * MINUTE,
+                },
                 ..usual
             },
             Self::BillingVerify => JobPolicy {

@@ -47,7 +47,7 @@ pub struct Receiver {
     /// An Alertmanager, by its root URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alertmanager: Option<Endpoint>,
-    /// PagerDuty's Events API, version 2.
+    /// The Events API of `PagerDuty`, version 2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pagerduty: Option<PagerDuty>,
 }
@@ -74,13 +74,13 @@ pub struct Endpoint {
     pub url: SecretText,
 }
 
-/// An integration of PagerDuty.
+/// An integration of `PagerDuty`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PagerDuty {
     /// The integration's key.
     pub routing_key: SecretText,
-    /// Where events are sent, if not to PagerDuty's own address.
+    /// Where events are sent, if not to the address of `PagerDuty`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<SecretText>,
 }
@@ -153,6 +153,14 @@ impl Config {
         Ok(config)
     }
 
+    /// Writes YAML.
+    ///
+    /// # Errors
+    /// When it cannot be written as YAML.
+    pub fn to_yaml(&self) -> Result<String, ConfigError> {
+        serde_yaml::to_string(self).map_err(|e| ConfigError(e.to_string()))
+    }
+
     /// Replaces what is shown of secrets by those of an earlier configuration.
     ///
     /// # Errors
@@ -192,9 +200,10 @@ impl Config {
                 // Scheme and host help to tell receivers apart; the path of a webhook is a secret.
                 let host = text.0.split('/').take(3).collect::<Vec<_>>().join("/");
                 let is_url = host.starts_with("http") && !host.contains('@');
-                text.0 = match is_url {
-                    true => format!("{host}/{HIDDEN}"),
-                    false => HIDDEN.to_owned(),
+                text.0 = if is_url {
+                    format!("{host}/{HIDDEN}")
+                } else {
+                    HIDDEN.to_owned()
                 };
             }
         }

@@ -60,7 +60,9 @@ impl Matcher {
     }
 
     /// What is wrong with a condition.
-    pub(super) fn problem(&self) -> Option<String> {
+    ///
+    /// It is `None` when all of them can be used.
+    pub fn problem(&self) -> Option<String> {
         let names = [
             ("cluster", &self.cluster),
             ("namespace", &self.namespace),

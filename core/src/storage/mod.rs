@@ -33,9 +33,10 @@ pub use limits::{Limits, Taken, Window};
 pub use log::{Entry, EventLog, MAX_KEY, MAX_VALUE, READ_BYTES, SetAside, Stored, StreamId, Tail};
 pub use meta::{
     AddKey, AgentPosition, AgentRow, Agents, AnswerRow, ApiKeys, Applied, AppliedTo, AuditLog,
-    ClusterCounts, ClusterRow, Commit, DaemonRow, Daemons, DataKey, DataKeys, EndKey, Feedback,
-    GraphPlacement, Health, Idempotency, IncidentArchive, IncidentFilter, IncidentRow, Incidents,
-    KeyChange, Leases, MAX_AGENTS, MAX_AUDIT_BYTES, MAX_ENDED_KEYS, MAX_KEYS, MetaStore, Offset,
+    ClusterCounts, ClusterRow, Commit, DaemonRow, Daemons, DataKey, DataKeys, DeliveryEnd,
+    DeliveryRow, DeliveryState, EndKey, Feedback, GraphPlacement, Health, Idempotency,
+    IncidentArchive, IncidentFilter, IncidentRow, Incidents, KeyChange, Leases, MAX_AGENTS,
+    MAX_AUDIT_BYTES, MAX_ENDED_KEYS, MAX_KEYS, MetaStore, Notifications, NotifySettings, Offset,
     PENDING, PendingIncidentRow, Progress, Replaced, Reserved, Retries, Sagas, Skipped,
     SkippedOffsets, Tenants, TransitionRow, Usage, UsageCounts, UsageRow, incident_id,
 };

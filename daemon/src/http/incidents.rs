@@ -70,7 +70,7 @@ impl ListParams {
 #[into_params(parameter_in = Path)]
 pub struct IncidentPath {
     /// `inc-<number>`.
-    id: String,
+    pub(super) id: String,
 }
 
 /// Lists incidents, newest first.

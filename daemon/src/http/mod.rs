@@ -28,6 +28,7 @@ mod jobs;
 mod json_check;
 mod keys;
 mod metrics;
+mod notify;
 mod query;
 mod rca;
 mod sagas;
@@ -87,6 +88,13 @@ fn v1() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(stats::show))
         .routes(routes!(usage::show))
         .routes(routes!(usage::limits))
+        .routes(routes!(notify::show, notify::apply))
+        .routes(routes!(notify::test))
+        .routes(routes!(notify::receivers))
+        .routes(routes!(notify::deliveries))
+        .routes(routes!(notify::retry))
+        .routes(routes!(notify::silences, notify::add_silence))
+        .routes(routes!(notify::end_silence))
         .routes(routes!(dlq::list))
         .routes(routes!(dlq::retry))
         .routes(routes!(keys::list_own, keys::create_own))

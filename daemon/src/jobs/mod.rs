@@ -8,6 +8,7 @@
 mod audit_anchor;
 mod billing_verify;
 mod job_purge;
+mod notify;
 mod runner;
 mod saga_run;
 mod tenant_maintain;
@@ -57,6 +58,8 @@ async fn handle(kind: JobKind, app: Arc<App>, job: Job, progress: Progress) -> R
         JobKind::BillingVerify => billing_verify::run(&app, &job, &progress).await,
         JobKind::JobPurge => job_purge::run(&app, &job).await,
         JobKind::AuditAnchor => audit_anchor::run(&app, &job).await,
+        JobKind::NotifyPlan => notify::plan(&app, &job).await,
+        JobKind::NotifyDeliver => notify::deliver(&app, &job).await,
     }
 }
 

@@ -14,11 +14,13 @@ use super::cluster_quota::ClusterQuota;
 use super::ingest::{DiskShare, HashKeys, Repeats, StorageQuota};
 use super::key_uses::KeyUses;
 use super::known_sources::KnownSources;
+use super::notify::Breakers;
 use super::query::RunningQueries;
 use super::rca_cache::RcaCache;
 use super::system::StoreReport;
 use crate::clock::now;
 use crate::config::Settings;
+use crate::outbound::Outbound;
 use crate::storage::Stores;
 use crate::tenancy::Tenancy;
 use crate::workers::Fleet;
@@ -61,6 +63,10 @@ pub struct App {
     pub repeats: Repeats,
     /// What requests may hold at a time.
     pub budgets: Budgets,
+    /// Requests to addresses that tenants choose.
+    pub outbound: Outbound,
+    /// Receivers of notifications that failed.
+    pub breakers: Breakers,
     /// API usage that is not written yet.
     pub pending_usage: PendingUsage,
 }
@@ -81,6 +87,8 @@ impl App {
                 (settings.max_body_mib as usize) << 20,
                 settings.max_connections_per_address as usize,
             ),
+            outbound: Outbound::new(&settings.notify_networks),
+            breakers: Breakers::default(),
             settings,
             stores,
             fleet,

@@ -10,6 +10,7 @@ use super::actor::Actor;
 use super::app::App;
 use super::error::Result;
 use super::ingest::kept_repeats;
+use super::notify::PATIENCE;
 use super::tenants;
 use crate::clock::now;
 
@@ -40,6 +41,8 @@ pub async fn maintain(app: &App, actor: &Actor) -> Result<Option<i64>> {
     let oldest = now().plus(-retention);
     let forgotten = graph.forget(tenant.id, oldest).await;
     meta.forget_skipped(tenant.id, oldest).await?;
+    let pending = now().plus(-PATIENCE);
+    meta.trim_deliveries(tenant.id, pending, oldest).await?;
     if let Ok(compacted) = &maintained {
         meta.forget_compacted(tenant.id, compacted).await?;
     }

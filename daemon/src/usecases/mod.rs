@@ -27,6 +27,7 @@ pub mod key_uses;
 pub mod keys;
 pub mod known_sources;
 pub mod maintenance;
+pub mod notify;
 pub mod query;
 pub mod rca;
 mod rca_cache;

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use kgrca_core::jobs::{JobKind, NewJob};
 use kgrca_core::storage::{Commit, Entry, Error, ErrorKind, GraphBatch, Offset};
 use kgrca_core::tenancy::TenantId;
+use serde_json::json;
 
 use super::apply::{Stopped, apply};
 use super::evaluate::Signals;
@@ -14,6 +16,7 @@ use super::worker::Worker;
 use crate::clock::{instant, now, since};
 use crate::environment::blocking;
 use crate::places::Place;
+use crate::random::random_id;
 use crate::telemetry;
 
 /// The right to commit, and what to write under it.
@@ -151,12 +154,23 @@ async fn write(
         ..numbered.graph
     };
     stores.graph.write(&partition.tenant, graph).await?;
+    let plan = (!numbered.commit.transitions.is_empty()).then(|| plan(&partition.tenant));
     let commit = Commit {
         epoch: lease.epoch,
         offsets: offsets.to_vec(),
+        plan,
         ..numbered.commit
     };
     let meta = &stores.meta;
     meta.commit(&partition.tenant, partition.number, commit)
         .await
+}
+
+/// The job that decides who is notified of the transitions.
+fn plan(tenant: &TenantId) -> NewJob {
+    let id = format!("job_{}", random_id(12));
+    NewJob {
+        tenant: Some(tenant.clone()),
+        ..NewJob::new(id, JobKind::NotifyPlan, json!({}), now())
+    }
 }

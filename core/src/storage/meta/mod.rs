@@ -9,6 +9,7 @@ mod data_keys;
 mod idempotency;
 mod incidents;
 mod leases;
+mod notifications;
 mod placement;
 mod progress;
 mod retries;
@@ -27,6 +28,7 @@ pub use incidents::{
     TransitionRow, incident_id,
 };
 pub use leases::Leases;
+pub use notifications::{DeliveryEnd, DeliveryRow, DeliveryState, Notifications, NotifySettings};
 pub use placement::GraphPlacement;
 pub use progress::{
     AnswerRow, Applied, AppliedTo, ClusterCounts, ClusterRow, Commit, Offset, Progress, Skipped,
@@ -55,6 +57,7 @@ pub trait MetaStore:
     + Incidents
     + Jobs
     + Leases
+    + Notifications
     + Progress
     + Retries
     + Sagas
@@ -78,6 +81,8 @@ impl<T> MetaStore for T where
         + Jobs
         + Jobs
         + Leases
+        + Notifications
+        + Notifications
         + Progress
         + Retries
         + Sagas

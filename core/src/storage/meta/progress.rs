@@ -178,6 +178,8 @@ pub struct Commit {
     pub answers: Vec<AnswerRow>,
     /// Jobs that these changes cause.
     pub jobs: Vec<NewJob>,
+    /// The job that plans notifications of the transitions, for a tenant that has receivers.
+    pub plan: Option<NewJob>,
 }
 
 /// Progress of workers.

@@ -185,7 +185,7 @@ fn incident(mut row: Row) -> Result<IncidentRow> {
 
 /// Serializes the workers of a tenant while they number incidents or append transitions, so that
 /// nobody who follows the feed sees a transition appear before one already read.
-async fn lock_incidents(tx: &mut dyn Transaction, tenant: &TenantId) -> Result<()> {
+pub(super) async fn lock_incidents(tx: &mut dyn Transaction, tenant: &TenantId) -> Result<()> {
     let sql = "INSERT INTO incident_numbers (client_id, last) VALUES ($1, 0)
         ON CONFLICT (client_id) DO UPDATE SET last = incident_numbers.last";
     tx.run(sql, values![tenant.as_str()]).await?;

@@ -11,6 +11,7 @@ mod idempotency;
 mod incidents;
 mod job;
 mod leases;
+mod notifications;
 mod placement;
 mod progress;
 mod retries;

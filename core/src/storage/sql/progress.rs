@@ -2,7 +2,10 @@
 
 use super::job::put_jobs;
 use super::value::values;
-use super::{Database, Purpose, Reach, SqlMeta, Transaction, from_json, incidents, to_json, usage};
+use super::{
+    Database, Purpose, Reach, SqlMeta, Transaction, from_json, incidents, notifications, to_json,
+    usage,
+};
 use crate::model::{Time, Topic};
 use crate::storage::{
     ClusterRow, Commit, Error, ErrorKind, Offset, Progress, Result, Skipped, StreamId,
@@ -144,6 +147,7 @@ impl<D: Database> Progress for SqlMeta<D> {
         usage::add(&mut *tx, tenant, &commit.usage).await?;
         incidents::write(&mut *tx, tenant, &commit).await?;
         put_jobs(&mut *tx, &commit.jobs).await?;
+        notifications::wake(&mut *tx, tenant, commit.plan.as_ref()).await?;
         tx.commit().await
     }
 }

@@ -17,7 +17,7 @@ const SUBSCRIBE: &str = "INSERT INTO subscriptions (client_id, since, plan) VALU
     ON CONFLICT (client_id, since) DO UPDATE SET plan = excluded.plan";
 
 /// Deletes a tenant's data.
-const FORGET_DATA: [&str; 17] = [
+const FORGET_DATA: [&str; 20] = [
     "DELETE FROM api_keys WHERE client_id = $1",
     "DELETE FROM leases WHERE client_id = $1",
     "DELETE FROM offsets WHERE client_id = $1",
@@ -30,6 +30,9 @@ const FORGET_DATA: [&str; 17] = [
     "DELETE FROM idempotency WHERE client_id = $1",
     "DELETE FROM retried_letters WHERE client_id = $1",
     "DELETE FROM feedback WHERE client_id = $1",
+    "DELETE FROM notify_settings WHERE client_id = $1",
+    "DELETE FROM silences WHERE client_id = $1",
+    "DELETE FROM deliveries WHERE client_id = $1",
     "DELETE FROM agents WHERE client_id = $1",
     "DELETE FROM graph_places WHERE client_id = $1",
     "DELETE FROM tenant_secrets WHERE client_id = $1",

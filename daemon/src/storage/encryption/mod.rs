@@ -296,6 +296,45 @@ impl Encryption {
     }
 }
 
+/// Texts in the metadata that are secret.
+impl Encryption {
+    /// A text as it is stored: encrypted where new data is.
+    ///
+    /// # Errors
+    /// When the metadata or the master key does not answer.
+    pub async fn seal_text(&self, tenant: &TenantId, label: &str, text: &str) -> Result<String> {
+        let sealed = self
+            .sealer_to_write(tenant)
+            .await?
+            .seal(label, text.as_bytes())?;
+        let sealed = sealed.map(|sealed| format!("{SEALED}{}", STANDARD.encode(sealed)));
+        Ok(sealed.unwrap_or_else(|| text.to_owned()))
+    }
+
+    /// A text that was stored so.
+    ///
+    /// # Errors
+    /// When it cannot be decrypted.
+    pub async fn open_text(&self, tenant: &TenantId, label: &str, stored: &str) -> Result<String> {
+        let Some(sealed) = stored.strip_prefix(SEALED) else {
+            return Ok(stored.to_owned());
+        };
+        let invalid = || Error::new(ErrorKind::Corrupt, format!("{label}: it is invalid"));
+        let sealed = STANDARD.decode(sealed).map_err(|_| invalid())?;
+        let sealer = self.sealer(tenant).await?;
+        let text = match (sealer.open(label, &sealed), &self.masters) {
+            (Err(_), Some(masters)) => {
+                // Another daemon may have encrypted it with a key that is new.
+                let turn = self.turns.wait(tenant).await?;
+                let sealer = turn.end(self.read(tenant, masters).await)?;
+                sealer.open(label, &sealed)?
+            }
+            (opened, _) => opened?,
+        };
+        String::from_utf8(text).map_err(|_| invalid())
+    }
+}
+
 #[async_trait::async_trait]
 impl Keyring for Encryption {
     async fn sealer(&self, tenant: &TenantId) -> Result<Arc<Sealer>> {

@@ -12,7 +12,7 @@ use sqlx::migrate::{Migrate, MigrateError};
 use sqlx::postgres::{PgArguments, PgColumn, PgConnectOptions, PgPoolOptions, PgRow};
 use sqlx::{AssertSqlSafe, Column, ConnectOptions, PgPool, Postgres, Row as _, TypeInfo, ValueRef};
 
-const MIGRATIONS: [MigrationFile; 13] = migration_files![
+const MIGRATIONS: [MigrationFile; 14] = migration_files![
     "migrations";
     "0001_first",
     "0002_requests",
@@ -27,6 +27,7 @@ const MIGRATIONS: [MigrationFile; 13] = migration_files![
     "0011_expiry",
     "0012_replaced_keys",
     "0013_retried_letters",
+    "0014_notifications",
 ];
 
 /// Maximum number of connections of one daemon.

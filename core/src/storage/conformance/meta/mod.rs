@@ -7,6 +7,7 @@ mod daemons;
 mod data_keys;
 mod idempotency;
 mod incidents;
+mod notifications;
 mod placement;
 mod progress;
 mod retries;
@@ -36,6 +37,7 @@ pub async fn meta_store(meta: &dyn MetaStore) {
     idempotency::idempotency(meta, &a, &b).await;
     retries::retries(meta, &a, &b).await;
     audit::chains(meta, &a).await;
+    notifications::notifications(meta, &b).await;
     sagas::sagas(meta, &a).await;
     super::jobs::jobs(meta).await;
     daemons::daemons(meta).await;

@@ -22,7 +22,7 @@ use crate::storage::embedded::{MigrationFile, migrator};
 use crate::storage::sql::{Database, Purpose, Reach, Row, SqlMeta, Transaction, Value};
 use crate::storage::{Error, ErrorKind, Result, with_causes};
 
-const MIGRATIONS: [MigrationFile; 15] = migration_files![
+const MIGRATIONS: [MigrationFile; 16] = migration_files![
     "migrations";
     "0001_first",
     "0002_feedback",
@@ -39,6 +39,7 @@ const MIGRATIONS: [MigrationFile; 15] = migration_files![
     "0013_expiry",
     "0014_replaced_keys",
     "0015_retried_letters",
+    "0016_notifications",
 ];
 
 /// How many transactions may read at a time.
