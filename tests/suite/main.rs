@@ -23,6 +23,7 @@ mod krew;
 mod lost_key;
 mod masking;
 mod migrations;
+mod notify;
 mod openapi;
 mod partial_input;
 mod properties;

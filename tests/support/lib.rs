@@ -12,6 +12,7 @@ pub mod kubelet;
 pub mod played;
 pub mod processes;
 pub mod proxy;
+pub mod receiver;
 pub mod recording;
 pub mod refusal;
 pub mod refusing;

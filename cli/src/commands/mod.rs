@@ -21,12 +21,14 @@ mod incident;
 mod job;
 mod key;
 mod local;
+mod notify;
 mod owner;
 mod query;
 mod rca;
 mod replay;
 mod resource;
 mod saga;
+mod silence;
 mod sources;
 mod stats;
 mod tenant;
@@ -64,6 +66,10 @@ enum Command {
     Rca(rca::Args),
     #[command(subcommand)]
     Incident(incident::Verb),
+    #[command(subcommand)]
+    Notify(notify::Verb),
+    #[command(subcommand)]
+    Silence(silence::Verb),
     #[command(subcommand)]
     Resource(resource::Verb),
     Changes(changes::Args),
@@ -141,6 +147,8 @@ pub(crate) fn run(cli: Cli, out: &Output) -> Result {
     match cli.command {
         Command::Rca(args) => rca::run(&env, args),
         Command::Incident(verb) => incident::run(&env, verb),
+        Command::Notify(verb) => notify::run(&env, verb),
+        Command::Silence(verb) => silence::run(&env, verb),
         Command::Resource(verb) => resource::run(&env, verb),
         Command::Changes(args) => changes::list(&env, &args),
         Command::Change(verb) => change::run(&env, verb),

@@ -6,7 +6,7 @@ use clap::{Command, CommandFactory};
 use super::Cli;
 
 /// The groups of the help, in its order.
-const GROUPS: [(&str, &[&str]); 6] = [
+const GROUPS: [(&str, &[&str]); 7] = [
     (
         "Find causes",
         &[
@@ -23,6 +23,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
             "explain-class",
         ],
     ),
+    ("Notifications", &["notify", "silence"]),
     ("Clusters", &["agent", "cluster", "dlq"]),
     (
         "Tenants",
@@ -53,7 +54,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
 ];
 
 /// Nouns and their plurals.
-const PLURALS: [(&str, &str); 10] = [
+const PLURALS: [(&str, &str); 11] = [
     ("incident", "incidents"),
     ("resource", "resources"),
     ("fault", "faults"),
@@ -64,6 +65,7 @@ const PLURALS: [(&str, &str); 10] = [
     ("agent", "agents"),
     ("cluster", "clusters"),
     ("context", "contexts"),
+    ("silence", "silences"),
 ];
 
 /// Verbs that other command lines call differently.

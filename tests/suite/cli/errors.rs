@@ -267,6 +267,14 @@ fn rejected_records(page: &mut Page) {
         ok("POST /api/v1/dlq/7/retry?again=false", again.to_string()),
     ];
     page.answered("dlq retry 7", routes);
+    let unknown = page.file(
+        "notify.yaml",
+        "receivers: []\nroutes:\n- receiver: nowhere\n",
+    );
+    page.answered(&format!("notify apply -f {unknown}"), vec![]);
+    let refused = r#"{"accepted":false,"reason":"the receiver answered 404 Not Found"}"#;
+    let test = ok("POST /api/v1/notify/receivers/oncall/test", refused);
+    page.answered("notify send oncall", vec![test]);
     let no_cluster = r#"{"accepted":0,"duplicate":0,"rejected":[{"index":0,"reason":"cluster_missing",
         "message":"the record names no `cluster`, and neither does the header `X-Cluster`"}]}"#;
     let ingest = "POST /api/v1/ingest/changes";

@@ -18,7 +18,7 @@ use crate::error::{CliError, Result};
 use crate::output::{self, Format, now};
 use inputs::{Input, Outcome};
 use values::selector;
-pub(super) use values::{scorer, time};
+pub(super) use values::{scorer, time, time_ahead};
 
 /// How many rejected records are listed per input.
 const MAX_REJECTS: usize = 5;

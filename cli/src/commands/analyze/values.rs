@@ -15,6 +15,13 @@ pub(in super::super) fn time(text: &str) -> std::result::Result<Time, String> {
     time.ok_or_else(|| expected.to_owned())
 }
 
+/// Parses how long from now something is, such as `2h`.
+pub(in super::super) fn time_ahead(text: &str) -> std::result::Result<Time, String> {
+    let ahead = ago(text).filter(|ahead| *ahead > 0);
+    let time = ahead.map(|ahead| now().plus(ahead));
+    time.ok_or_else(|| "expected a duration such as 30m, 2h or 1d".to_owned())
+}
+
 /// A duration in microseconds: a number with its unit.
 fn ago(text: &str) -> Option<i64> {
     let unit = match text.chars().last()? {

@@ -1,6 +1,7 @@
 //! `kgrca incident`
 
 mod change;
+mod deliveries;
 mod watch;
 
 use std::time::{Duration, Instant};
@@ -41,6 +42,7 @@ pub(super) enum Verb {
     Ack(change::Args),
     /// Resolve an incident
     Resolve(change::Args),
+    Deliveries(deliveries::Args),
     /// Record the actual root cause
     Feedback(FeedbackArgs),
 }
@@ -97,6 +99,7 @@ pub(super) fn run(env: &Env<'_>, verb: Verb) -> Result {
         Verb::Wait { id, timeout } => wait(env, &id, timeout),
         Verb::Ack(args) => change::run(env, args, Handled::Acknowledged),
         Verb::Resolve(args) => change::run(env, args, Handled::Resolved),
+        Verb::Deliveries(args) => deliveries::run(env, &args),
         Verb::Feedback(args) => feedback(env, args),
     }
 }
