@@ -68,6 +68,18 @@ fn apply(server: &Server, tenant: &Tenant, yaml: &str) -> (i32, String) {
     (output.status.code().unwrap(), text)
 }
 
+/// What `kgrca status` prints in a pipe, and its messages.
+fn status(server: &Server, tenant: &Tenant) -> (String, String) {
+    let output = Command::new(binary("kgrca"))
+        .arg("status")
+        .env_clear()
+        .envs([("KGRCA_URL", &server.url), ("KGRCA_API_KEY", &tenant.key)])
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (text(output.stdout), text(output.stderr))
+}
+
 fn to(receiver: &Receiver) -> String {
     format!(
         "receivers:\n  - name: oncall\n    webhook: {{url: {}, secret: a secret that signs}}\n\
@@ -148,6 +160,18 @@ async fn an_incident_is_followed_from_its_opening_to_its_end() {
         "runtime.oom_killed"
     );
     in_state(&server, &tenant, "sent").await;
+    let (rows, message) = status(&server, &tenant);
+    assert_eq!(message, "1 open incident; next: kgrca rca inc-1\n");
+    let cells: Vec<&str> = rows.trim_end().split('\t').collect();
+    assert_eq!(
+        (cells[0], cells[3], cells[4]),
+        ("inc-1", "prod", "shop"),
+        "{rows}"
+    );
+    assert!(
+        cells[6].contains("memory limit") && cells[7] == "-",
+        "{rows}"
+    );
     for state in ["acknowledged", "resolved"] {
         let path = "/api/v1/incidents/inc-1";
         let change = json!({"state": state, "note": "on it"});
@@ -160,6 +184,15 @@ async fn an_incident_is_followed_from_its_opening_to_its_end() {
             (row["state"] == state).then_some(())
         })
         .await;
+        let (rows, message) = status(&server, &tenant);
+        if state == "acknowledged" {
+            assert!(!rows.trim_end().ends_with('-'), "who has taken it: {rows}");
+        } else {
+            assert_eq!(
+                (rows.as_str(), message.as_str()),
+                ("", "no open incidents\n")
+            );
+        }
     }
     let all = received(&receiver, 3).await;
     let types: Vec<&Value> = all.iter().map(|r| &r.body["type"]).collect();

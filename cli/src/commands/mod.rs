@@ -31,6 +31,7 @@ mod saga;
 mod silence;
 mod sources;
 mod stats;
+mod status;
 mod tenant;
 mod tree;
 mod up;
@@ -63,6 +64,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Status(status::Args),
     Rca(rca::Args),
     #[command(subcommand)]
     Incident(incident::Verb),
@@ -145,6 +147,7 @@ pub(crate) fn run(cli: Cli, out: &Output) -> Result {
         context: cli.global.context,
     };
     match cli.command {
+        Command::Status(args) => status::run(&env, &args),
         Command::Rca(args) => rca::run(&env, args),
         Command::Incident(verb) => incident::run(&env, verb),
         Command::Notify(verb) => notify::run(&env, verb),

@@ -10,6 +10,7 @@ const GROUPS: [(&str, &[&str]); 7] = [
     (
         "Find causes",
         &[
+            "status",
             "analyze",
             "rca",
             "changes",

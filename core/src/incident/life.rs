@@ -170,6 +170,13 @@ impl Incident {
             .unwrap_or_default()
     }
 
+    /// Who has acknowledged it, while it is acknowledged.
+    pub fn acknowledged_by(&self) -> Option<&str> {
+        let last = self.transitions.last();
+        let last = last.filter(|_| self.state == State::Acknowledged);
+        last.map(|transition| transition.by.as_str())
+    }
+
     /// Whether it is neither resolved nor merged into another one.
     pub fn is_live(&self) -> bool {
         self.state != State::Resolved && self.merged_into.is_none()

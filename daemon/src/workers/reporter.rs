@@ -195,6 +195,8 @@ fn row(state: &ClusterState, incident: &Incident, causes: &[rca::Cause]) -> Pend
         namespace: first.map(|c| c.namespace.clone()).filter(|n| !n.is_empty()),
         fault_type: first.map(|c| c.fault_type.clone()),
         confidence: first.map(|c| c.confidence),
+        cause: first.map(|c| c.message.clone()),
+        acknowledged_by: incident.acknowledged_by().map(str::to_owned),
     }
 }
 

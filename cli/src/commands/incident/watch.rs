@@ -185,6 +185,8 @@ mod tests {
                 namespace: Some("shop".to_owned()),
                 fault_type: Some("service.selector_mismatch".to_owned()),
                 confidence: Some(0.9),
+                cause: None,
+                acknowledged_by: None,
             }),
         }
     }

@@ -55,6 +55,12 @@ pub struct IncidentRow {
     /// Confidence in the first cause, 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<f64>,
+    /// The first cause in one sentence; absent in rows that an earlier version wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// Who has acknowledged it, while it is acknowledged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged_by: Option<String>,
 }
 
 /// An incident as the engine knows it, before its number is known.
@@ -86,6 +92,10 @@ pub struct PendingIncidentRow {
     pub fault_type: Option<String>,
     /// Confidence in the first cause, 0 to 1.
     pub confidence: Option<f64>,
+    /// The first cause in one sentence.
+    pub cause: Option<String>,
+    /// Who has acknowledged it.
+    pub acknowledged_by: Option<String>,
 }
 
 impl PendingIncidentRow {
@@ -110,6 +120,8 @@ impl PendingIncidentRow {
             namespace: self.namespace,
             fault_type: self.fault_type,
             confidence: self.confidence,
+            cause: self.cause,
+            acknowledged_by: self.acknowledged_by,
         })
     }
 }

@@ -304,6 +304,7 @@ async fn keep_headline(
         row.namespace = before.namespace;
         row.fault_type = before.fault_type;
         row.confidence = before.confidence;
+        row.cause = before.cause;
     }
     Ok(())
 }
