@@ -287,17 +287,22 @@ pub struct DamagedRecords {
     pub first: u64,
     /// How many they are; at most so many where the topic has states.
     pub records: u64,
+    /// Whether others are missing, too, whose number is not known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_unknown: bool,
 }
 
 impl DamagedRecords {
     /// How many records are missing where, as text.
     pub fn place(&self) -> String {
+        let number = if self.has_unknown {
+            "an unknown number of records".to_owned()
+        } else {
+            counted(self.records, "record")
+        };
         format!(
-            "{} of {}, partition {}, from offset {}",
-            counted(self.records, "record"),
-            self.topic,
-            self.partition,
-            self.first
+            "{number} of {}, partition {}, from offset {}",
+            self.topic, self.partition, self.first
         )
     }
 }

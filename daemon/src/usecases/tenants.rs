@@ -94,13 +94,16 @@ pub async fn show(app: &App, actor: &Actor, id: &str) -> Result<TenantStatus> {
 /// What is missing of a tenant's log because it was damaged.
 pub(super) async fn damaged(app: &App, id: &TenantId) -> Result<Vec<DamagedRecords>> {
     let parts = app.stores.log.set_aside(id).await?;
-    let missing = parts.into_iter().filter(|part| part.records > 0);
+    let missing = parts
+        .into_iter()
+        .filter(|part| part.records > 0 || part.has_unknown);
     Ok(missing
         .map(|part| DamagedRecords {
             topic: part.stream.topic.as_str().to_owned(),
             partition: part.stream.partition,
             first: part.first,
             records: part.records,
+            has_unknown: part.has_unknown,
         })
         .collect())
 }

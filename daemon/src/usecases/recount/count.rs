@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use kgrca_core::api::{DamagedRecords, Page, VerifiedDay};
 use kgrca_core::billing::Metric;
 use kgrca_core::engine::{Sequences, events_of};
-use kgrca_core::model::{Record, Str};
+use kgrca_core::model::{Record, Str, Topic};
 use kgrca_core::parse::{self, Context};
 use kgrca_core::storage::{SkippedOffsets, Stored, StreamId, partition_of};
 use kgrca_core::tenancy::{Tenant, TenantId};
@@ -136,14 +136,23 @@ impl EventsOfLog {
             let gaps = self.gaps.iter().filter(|gap| gap.covers(day));
             damaged.extend(gaps.map(|gap| gap.records.clone()));
         }
+        let in_doubt = in_log.is_some_and(|n| may_be_missing(&damaged, counted - n));
         VerifiedDay {
             day: day.to_owned(),
             counted,
             in_log,
-            agrees: in_log.filter(|_| damaged.is_empty()).map(|n| n == counted),
+            agrees: in_log.filter(|_| !in_doubt).map(|n| n == counted),
             damaged,
         }
     }
+}
+
+/// Whether so many events may have been in what was damaged. A record of alerts has any number of
+/// events, each other one at most one.
+fn may_be_missing(damaged: &[DamagedRecords], events: i64) -> bool {
+    let is_open = |of: &DamagedRecords| of.has_unknown || of.topic == Topic::Alerts.as_str();
+    let records: u64 = damaged.iter().map(|of| of.records).sum();
+    damaged.iter().any(is_open) || (!damaged.is_empty() && events <= records as i64)
 }
 
 /// Decides for the entries of one stream, in their order, which are charged for.
@@ -197,5 +206,32 @@ impl<'a> StreamCounter<'a> {
             }
         }
         events_of(topic, new_records)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn damaged(topic: Topic, records: u64, has_unknown: bool) -> DamagedRecords {
+        DamagedRecords {
+            topic: topic.as_str().to_owned(),
+            partition: 0,
+            first: 7,
+            records,
+            has_unknown,
+        }
+    }
+
+    #[test]
+    fn damage_excuses_as_many_events_as_it_can_have_held() {
+        let logs = [
+            damaged(Topic::Logs, 2, false),
+            damaged(Topic::Events, 1, false),
+        ];
+        assert!(may_be_missing(&logs, 3) && !may_be_missing(&logs, 4));
+        assert!(may_be_missing(&[damaged(Topic::Logs, 0, true)], 1000));
+        assert!(may_be_missing(&[damaged(Topic::Alerts, 1, false)], 1000));
+        assert!(!may_be_missing(&[], 1));
     }
 }

@@ -72,6 +72,23 @@ pub(super) fn write(
     Ok(())
 }
 
+/// Bytes of a frame that show where it belongs and how long it is.
+const SHOWN: usize = HEAD + 8;
+
+/// Whether what remains of a segment is the beginning of a frame: its append was never finished, and
+/// so never acknowledged. A frame whose length is damaged, and nothing else, looks the same but for
+/// its checksum.
+pub(super) fn is_cut_short(bytes: &[u8], offset: u64) -> bool {
+    let Some(shown) = bytes.get(..SHOWN) else {
+        return true;
+    };
+    let len = u32_at(shown, 0).map(|len| len as usize).unwrap_or(0);
+    let continues = (FIXED..=MAX).contains(&len) && HEAD + len > bytes.len();
+    let is_next = shown[HEAD..] == offset.to_le_bytes();
+    let is_complete = u32_at(shown, 4) == Some(crc32c::crc32c(&bytes[HEAD..]));
+    continues && is_next && !is_complete
+}
+
 /// An intact frame.
 pub(super) struct Frame<'a> {
     pub offset: u64,

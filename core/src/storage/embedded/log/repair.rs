@@ -227,12 +227,19 @@ impl Stream {
                 continue;
             };
             let path = self.folder.path.join(name);
+            let bytes = self.folder.len_of(&path)?;
+            let records = offsets.end.saturating_sub(offsets.start);
+            let has_unknown = records == 0 && {
+                let content = self.folder.read(&path, 0, bytes as usize)?;
+                !frame::is_cut_short(&content, offsets.start)
+            };
             all.push(SetAside {
                 stream,
-                bytes: self.folder.len_of(&path)?,
+                bytes,
                 file: path.display().to_string(),
                 first: offsets.start,
-                records: offsets.end.saturating_sub(offsets.start),
+                records,
+                has_unknown,
             });
         }
         Ok(all)

@@ -94,6 +94,7 @@ mod tests {
             partition: 0,
             first,
             records,
+            has_unknown: false,
         }
     }
 

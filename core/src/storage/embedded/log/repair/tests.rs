@@ -244,6 +244,49 @@ fn a_tail_that_was_never_written_is_cut_and_another_is_kept() {
     }
 }
 
+/// What may have been acknowledged is told apart from an append that was never finished.
+#[test]
+fn a_damaged_end_is_said_to_hold_an_unknown_number_of_records() {
+    let lasts = |change: fn(&mut Vec<u8>, usize)| {
+        let disk = ForgetfulFiles::default();
+        filled(&disk, &["a".into(), "bb".into()]);
+        let path = segments(&disk).remove(0);
+        // Both frames have the same length but for one byte.
+        disk.change(&path, |bytes| {
+            let last = bytes.len() / 2;
+            change(bytes, last);
+        });
+        let set_aside = open(&disk).set_aside_files(STREAM).unwrap();
+        let found: Vec<(u64, bool)> = set_aside
+            .iter()
+            .map(|s| (s.records, s.has_unknown))
+            .collect();
+        found
+    };
+    assert_eq!(
+        lasts(|bytes, last| bytes[last + 8] ^= 1),
+        [(0, true)],
+        "its offset"
+    );
+    assert_eq!(
+        lasts(|bytes, last| bytes[last + 1] ^= 1),
+        [(0, true)],
+        "its length"
+    );
+    assert_eq!(
+        lasts(|bytes, last| bytes[last] ^= 1),
+        [(0, true)],
+        "a shorter length"
+    );
+    assert_eq!(
+        lasts(|bytes, last| bytes[last + 30] ^= 1),
+        [(1, false)],
+        "its content"
+    );
+    let cut = lasts(|bytes, _| bytes.truncate(bytes.len() - 1));
+    assert_eq!(cut, [(0, false)], "an append that was not finished");
+}
+
 #[test]
 fn what_was_set_aside_goes_with_its_segment() {
     let disk = ForgetfulFiles::default();
