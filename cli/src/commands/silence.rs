@@ -31,7 +31,7 @@ pub(super) enum Verb {
 ///
 /// Examples:
 ///   kgrca silence add -n shop --for 2h --reason "database migration"
-///   kgrca silence add --component app/cart --fault 'image.*' --for 1d --reason "known, being fixed"
+///   kgrca silence add --component app/cart --fault 'image.*' --for 1d --reason "being fixed"
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 #[command(group(clap::ArgGroup::new("what").required(true).multiple(true)

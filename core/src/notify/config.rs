@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Matcher;
+use super::secret::{HIDDEN, SecretText};
 
 /// Most receivers of a tenant.
 const MAX_RECEIVERS: usize = 20;
@@ -99,37 +100,6 @@ pub struct Route {
     pub continues: bool,
 }
 
-/// A text that is not printed.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct SecretText(String);
-
-/// What stands for a text that is not shown; applied again, the stored one is kept.
-const HIDDEN: &str = "********";
-
-impl SecretText {
-    /// The text.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-
-    fn is_hidden(&self) -> bool {
-        self.0.contains(HIDDEN)
-    }
-}
-
-impl From<&str> for SecretText {
-    fn from(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-}
-
-impl fmt::Debug for SecretText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SecretText(…)")
-    }
-}
-
 /// What is wrong with a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError(pub String);
@@ -173,7 +143,7 @@ impl Config {
             let before: Vec<(&str, String)> = known
                 .secrets()
                 .into_iter()
-                .map(|(field, text)| (field, text.0.clone()))
+                .map(|(field, text)| (field, text.reveal().to_owned()))
                 .collect();
             for (field, text) in receiver.secrets() {
                 if !text.is_hidden() {
@@ -186,7 +156,7 @@ impl Config {
                     );
                     return Err(ConfigError(message));
                 };
-                text.0.clone_from(stored);
+                *text = stored.as_str().into();
             }
         }
         Ok(self)
@@ -197,14 +167,7 @@ impl Config {
     pub fn hidden(mut self) -> Self {
         for receiver in &mut self.receivers {
             for (_, text) in receiver.secrets() {
-                // Scheme and host help to tell receivers apart; the path of a webhook is a secret.
-                let host = text.0.split('/').take(3).collect::<Vec<_>>().join("/");
-                let is_url = host.starts_with("http") && !host.contains('@');
-                text.0 = if is_url {
-                    format!("{host}/{HIDDEN}")
-                } else {
-                    HIDDEN.to_owned()
-                };
+                text.hide();
             }
         }
         self

@@ -5,10 +5,12 @@ mod config;
 mod matcher;
 mod message;
 mod plan;
+mod secret;
 mod silence;
 
-pub use config::{Config, ConfigError, Endpoint, Receiver, Route, SecretText, Webhook};
+pub use config::{Config, ConfigError, Endpoint, Receiver, Route, Webhook};
 pub use matcher::Matcher;
 pub use message::{Notice, body};
 pub use plan::{Planned, Reason, Told, What, plan};
+pub use secret::SecretText;
 pub use silence::Silence;

@@ -100,8 +100,8 @@ pub struct SetAside {
     pub first: u64,
     /// Records that are missing because of it; at most so many where the stream was compacted.
     pub records: u64,
-    /// Whether others are missing, too, whose number is not known: the end of the log was damaged, and
-    /// it is not what an append that was cut short leaves behind.
+    /// Whether others are missing, too, whose number is not known: the end of the log was damaged,
+    /// and it is not what an append that was cut short leaves behind.
     pub has_unknown: bool,
 }
 

@@ -1,5 +1,5 @@
-//! The only way out: requests to addresses that tenants choose. They reach public addresses only, and
-//! networks that the operator allows; they follow no redirect, and end after seconds.
+//! The only way out: requests to addresses that tenants choose. They reach public addresses only,
+//! and networks that the operator allows; they follow no redirect, and end after seconds.
 
 mod address;
 mod failure;

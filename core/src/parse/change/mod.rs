@@ -1,5 +1,5 @@
-//! Changes that tools and people report: deployments, flags, migrations, maintenance. They are stored
-//! in one form, whatever the tool's was.
+//! Changes that tools and people report: deployments, flags, migrations, maintenance. They are
+//! stored in one form, whatever the tool's was.
 
 mod tools;
 

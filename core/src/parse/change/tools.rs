@@ -1,4 +1,5 @@
-//! What tools send when they deploy: GitHub, GitLab, Jenkins, Flux, and releases as Helm lists them.
+//! What tools send when they deploy: GitHub, GitLab, Jenkins, Flux, and releases as Helm lists
+//! them.
 
 use serde_json::Value;
 

@@ -1,5 +1,5 @@
-//! Receivers that fail again and again are left alone for a while, so that their notifications do not
-//! hold the places of others.
+//! Receivers that fail again and again are left alone for a while, so that their notifications do
+//! not hold the places of others.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

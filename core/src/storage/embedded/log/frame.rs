@@ -75,8 +75,8 @@ pub(super) fn write(
 /// Bytes of a frame that show where it belongs and how long it is.
 const SHOWN: usize = HEAD + 8;
 
-/// Whether what remains of a segment is the beginning of a frame: its append was never finished, and
-/// so never acknowledged. A frame whose length is damaged, and nothing else, looks the same but for
+/// Whether what remains of a segment is the beginning of a frame: its append was never finished,
+/// and so never acknowledged. A frame whose length is damaged, and nothing else, looks the same but for
 /// its checksum.
 pub(super) fn is_cut_short(bytes: &[u8], offset: u64) -> bool {
     let Some(shown) = bytes.get(..SHOWN) else {
