@@ -93,10 +93,14 @@ pub struct Route {
     /// Name of the receiver.
     pub receiver: String,
     /// What it hears of; everything when empty.
-    #[serde(default, rename = "match")]
+    #[serde(default, rename = "match", skip_serializing_if = "Matcher::is_empty")]
     pub matcher: Matcher,
     /// Whether the routes behind it are tried, too.
-    #[serde(default, rename = "continue")]
+    #[serde(
+        default,
+        rename = "continue",
+        skip_serializing_if = "std::ops::Not::not"
+    )]
     pub continues: bool,
 }
 

@@ -8,10 +8,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use kgrca_core::tenancy::Network;
+use kgrca_core::tenancy::{Network, TenantId};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::HeaderMap;
+use tokio::sync::Semaphore;
 use url::{Host, Url};
+
+use crate::places::{Limits, Places};
 
 pub use failure::Failure;
 
@@ -19,11 +22,17 @@ pub use failure::Failure;
 const CONNECT: Duration = Duration::from_secs(5);
 /// Longest time for a request with its answer.
 const WHOLE: Duration = Duration::from_secs(10);
+/// Requests at a time that callers wait for.
+const TESTS: usize = 8;
+/// Names that are resolved at a time: a lookup holds a thread, also when its request has ended.
+const LOOKUPS: usize = 128;
 /// What receivers see as the sender.
 const AGENT: &str = concat!("kgrca/", env!("CARGO_PKG_VERSION"));
 
 /// Sends requests to addresses that tenants choose.
 pub struct Outbound {
+    /// Places for requests that a caller waits for.
+    pub tests: Places<TenantId>,
     allowed: Arc<Vec<Network>>,
     /// Made at the first use: daemons that notify no one do not read certificates.
     http: OnceLock<reqwest::Client>,
@@ -33,6 +42,11 @@ impl Outbound {
     /// `allowed` are networks that tenants may reach although they are not public.
     pub fn new(allowed: &[Network]) -> Self {
         Self {
+            tests: Places::new(Limits {
+                total: TESTS,
+                per_key: 1,
+                kept: 0,
+            }),
             allowed: Arc::new(allowed.to_vec()),
             http: OnceLock::new(),
         }
@@ -59,7 +73,10 @@ impl Outbound {
         if let Some(http) = self.http.get() {
             return Ok(http);
         }
-        let resolver = Arc::new(PublicOnly(Arc::clone(&self.allowed)));
+        let resolver = Arc::new(PublicOnly {
+            allowed: Arc::clone(&self.allowed),
+            lookups: Arc::new(Semaphore::new(LOOKUPS)),
+        });
         let built = reqwest::Client::builder()
             .dns_resolver(resolver)
             .connect_timeout(CONNECT)
@@ -100,19 +117,27 @@ impl Outbound {
 
 /// Resolves names to addresses that may be reached. What is connected to is what was checked: the
 /// name is not resolved again.
-struct PublicOnly(Arc<Vec<Network>>);
+struct PublicOnly {
+    allowed: Arc<Vec<Network>>,
+    lookups: Arc<Semaphore>,
+}
 
 impl Resolve for PublicOnly {
     fn resolve(&self, name: Name) -> Resolving {
-        let allowed = Arc::clone(&self.0);
+        let (allowed, lookups) = (Arc::clone(&self.allowed), Arc::clone(&self.lookups));
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let may_reach = |at: &SocketAddr| address::may_reach(at.ip(), &allowed);
-            let permitted: Vec<SocketAddr> = found.filter(may_reach).collect();
-            if permitted.is_empty() {
+            let permit = lookups.acquire_owned().await?;
+            let lookup = tokio::spawn(async move {
+                let found = tokio::net::lookup_host((name.as_str(), 0)).await;
+                drop(permit);
+                found.map(Iterator::collect::<Vec<SocketAddr>>)
+            });
+            let mut found = lookup.await??;
+            found.retain(|at| address::may_reach(at.ip(), &allowed));
+            if found.is_empty() {
                 return Err(failure::ForbiddenAddress.into());
             }
-            Ok(Box::new(permitted.into_iter()) as Addrs)
+            Ok(Box::new(found.into_iter()) as Addrs)
         })
     }
 }

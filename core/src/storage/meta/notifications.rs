@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::jobs::NewJob;
 use crate::model::Time;
-use crate::notify::{Notice, Silence};
+use crate::notify::{Notice, Silence, Told};
 use crate::storage::Result;
 use crate::tenancy::{Audit, TenantId};
 
@@ -108,8 +108,17 @@ pub trait Notifications: Send + Sync {
         rows: &[DeliveryRow],
         jobs: &[NewJob],
     ) -> Result<bool>;
-    /// The notifications of an incident, oldest first.
-    async fn deliveries(&self, tenant: &TenantId, number: i64) -> Result<Vec<DeliveryRow>>;
+    /// The latest notifications of an incident, oldest first.
+    async fn deliveries(
+        &self,
+        tenant: &TenantId,
+        number: i64,
+        limit: usize,
+    ) -> Result<Vec<DeliveryRow>>;
+    /// The receivers that were notified of an incident, or are to be.
+    async fn told(&self, tenant: &TenantId, number: i64) -> Result<Told>;
+    /// Whether an earlier notification of the same incident waits for the same receiver.
+    async fn has_earlier(&self, tenant: &TenantId, row: &DeliveryRow) -> Result<bool>;
     /// One notification.
     async fn delivery(
         &self,

@@ -7,7 +7,7 @@ use super::value::values;
 use super::{Database, Purpose, Reach, Row, SqlMeta, Transaction, from_json, to_json};
 use crate::jobs::NewJob;
 use crate::model::Time;
-use crate::notify::Silence;
+use crate::notify::{Silence, Told};
 use crate::storage::{
     DeliveryEnd, DeliveryRow, DeliveryState, Error, ErrorKind, Notifications, NotifySettings,
     Result,
@@ -114,15 +114,37 @@ impl<D: Database> Notifications for SqlMeta<D> {
         Ok(true)
     }
 
-    async fn deliveries(&self, tenant: &TenantId, number: i64) -> Result<Vec<DeliveryRow>> {
+    async fn deliveries(
+        &self,
+        tenant: &TenantId,
+        number: i64,
+        limit: usize,
+    ) -> Result<Vec<DeliveryRow>> {
         let sql = concat!(
             "SELECT ",
             columns!(),
-            " FROM deliveries WHERE client_id = $1 AND number = $2 ORDER BY transition, receiver"
+            " FROM deliveries WHERE client_id = $1 AND number = $2
+             ORDER BY transition DESC, receiver DESC LIMIT $3"
         );
+        let values = values![tenant.as_str(), number, limit];
+        let rows = self.read(Reach::Tenant(tenant), sql, values).await?;
+        rows.into_iter().rev().map(delivery).collect()
+    }
+
+    async fn told(&self, tenant: &TenantId, number: i64) -> Result<Told> {
+        let sql = "SELECT DISTINCT receiver FROM deliveries
+            WHERE client_id = $1 AND number = $2 AND state <> 'muted'";
         let values = values![tenant.as_str(), number];
         let rows = self.read(Reach::Tenant(tenant), sql, values).await?;
-        rows.into_iter().map(delivery).collect()
+        rows.into_iter().map(|mut row| row.text()).collect()
+    }
+
+    async fn has_earlier(&self, tenant: &TenantId, row: &DeliveryRow) -> Result<bool> {
+        let sql = "SELECT 1 FROM deliveries WHERE client_id = $1 AND number = $2
+            AND receiver = $3 AND transition < $4 AND state = 'pending' LIMIT 1";
+        let values = values![tenant.as_str(), row.number, &row.receiver, row.transition];
+        let found = self.read_one(Reach::Tenant(tenant), sql, values).await?;
+        Ok(found.is_some())
     }
 
     async fn delivery(

@@ -49,7 +49,8 @@ pub async fn deliver(app: &App, actor: &Actor, target: &Target, is_last: bool) -
         return Ok(Attempt::Ended(DeliveryState::Sent));
     };
     let at = now();
-    if has_earlier(app, tenant, &row).await? {
+    // The notifications of an incident arrive in order.
+    if meta.has_earlier(tenant.id, &row).await? {
         return Ok(Attempt::Later(at.plus(SECOND)));
     }
     let config = stored(app, tenant).await?.map(|(_, config)| config);
@@ -75,16 +76,6 @@ pub async fn deliver(app: &App, actor: &Actor, target: &Target, is_last: bool) -
     };
     app.breakers.failed(tenant.id, name, at);
     failed(app, tenant, &row, failure, is_last || is_late).await
-}
-
-/// Whether an earlier notification of the incident waits for the receiver: they arrive in order.
-async fn has_earlier(app: &App, tenant: TenantScope<'_>, row: &DeliveryRow) -> Result<bool> {
-    let all = app.stores.meta.deliveries(tenant.id, row.number).await?;
-    Ok(all.iter().any(|other| {
-        other.receiver == row.receiver
-            && other.transition < row.transition
-            && other.state == DeliveryState::Pending
-    }))
 }
 
 async fn failed(

@@ -6,6 +6,8 @@ mod planning;
 mod request;
 mod silences;
 
+use std::time::Duration;
+
 use kgrca_core::api::{
     Delivery, NotifyConfig, NotifyPlan, Page, PlannedReceiver, Redelivered, TestedReceiver,
 };
@@ -26,6 +28,10 @@ pub use silences::{add as add_silence, end as end_silence, list as silences};
 
 /// Longest configuration, in bytes.
 const MAX_CONFIG: usize = 256 << 10;
+/// How many notifications of an incident are listed, and sent again.
+const MAX_LISTED: usize = 1000;
+/// How long a test waits for others.
+const TEST_WAITS: Duration = Duration::from_secs(5);
 /// What the configuration is encrypted as.
 const LABEL: &str = "metadata/notify";
 
@@ -138,7 +144,7 @@ pub async fn deliveries(app: &App, actor: &Actor, id: &str) -> Result<Page<Deliv
     let rows = app
         .stores
         .meta
-        .deliveries(tenant.id, incidents::number(id)?)
+        .deliveries(tenant.id, incidents::number(id)?, MAX_LISTED)
         .await?;
     Ok(Page {
         items: rows.into_iter().map(Delivery::from).collect(),
@@ -156,7 +162,7 @@ pub async fn retry(app: &App, actor: &Actor, id: &str) -> Result<Redelivered> {
     let rows = app
         .stores
         .meta
-        .deliveries(tenant.id, incidents::number(id)?)
+        .deliveries(tenant.id, incidents::number(id)?, MAX_LISTED)
         .await?;
     let dead = rows.iter().filter(|row| row.state == DeliveryState::Dead);
     let dead: Vec<_> = dead
@@ -190,6 +196,10 @@ pub async fn test(app: &App, actor: &Actor, name: &str) -> Result<TestedReceiver
             .hint("`kgrca notify show` lists the receivers")
     };
     let receiver = config.receiver(name).ok_or_else(missing)?;
+    let busy =
+        |_| Error::conflict("another test notification is being sent").hint("retry in 10 seconds");
+    let place = app.outbound.tests.take(tenant.id.clone(), TEST_WAITS);
+    let _place = place.await.map_err(busy)?;
     audit::record(app, actor, Some(tenant.id.as_str()), "notify.test", name).await?;
     let (notice, id) = (planning::example(), request::id(0, name));
     let sent = request::send(app, tenant.id, receiver, &notice, &id).await;

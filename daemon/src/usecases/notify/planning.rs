@@ -1,13 +1,16 @@
 //! Planning: what becomes of each change of an incident.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use kgrca_core::incident::State;
 use kgrca_core::jobs::{JobKind, NewJob};
+use kgrca_core::model::time::MINUTE;
 use kgrca_core::model::{Severity, Time};
 use kgrca_core::notify::{self, Config, Notice, Planned, Silence, Told, What};
 use kgrca_core::rca::Scorer;
-use kgrca_core::storage::{DeliveryRow, DeliveryState, IncidentRow, TransitionRow};
+
+use kgrca_core::storage::{DeliveryRow, DeliveryState, IncidentRow, TransitionRow, Window};
 use kgrca_core::tenancy::{Scope, TenantId};
 use serde_json::json;
 
@@ -18,6 +21,8 @@ use crate::usecases::actor::TenantScope;
 use crate::usecases::error::Result;
 use crate::usecases::{Actor, App, incidents};
 
+/// Notifications per hour for each call per minute of the plan.
+const PER_CALL: u64 = 6;
 /// How many changes are planned in one transaction.
 const AT_A_TIME: usize = 100;
 
@@ -82,19 +87,19 @@ async fn rows(
         let Some(incident) = meta.incident(tenant.id, number).await? else {
             continue;
         };
-        if let std::collections::hash_map::Entry::Vacant(entry) = told.entry(number) {
-            let before = meta.deliveries(tenant.id, number).await?;
-            let before = before
-                .into_iter()
-                .filter(|row| row.state != DeliveryState::Muted);
-            entry.insert(before.map(|row| row.receiver).collect());
+        if let Entry::Vacant(entry) = told.entry(number) {
+            entry.insert(meta.told(tenant.id, number).await?);
         }
         let told = told.entry(number).or_default();
         let notice = of_change(notice(app, tenant, &incident).await?, change);
         for Planned { receiver, what } in notify::plan(config, &silences, &notice, told, at) {
-            let (state, reason) = match what {
-                What::Send => (DeliveryState::Pending, None),
-                What::Muted(reason) => (DeliveryState::Muted, Some(reason.text())),
+            let muted = match what {
+                What::Send => beyond_limit(app, tenant, &notice).await?,
+                What::Muted(reason) => Some(reason.text()),
+            };
+            let state = match muted {
+                None => DeliveryState::Pending,
+                Some(_) => DeliveryState::Muted,
             };
             if state == DeliveryState::Pending {
                 told.insert(receiver.clone());
@@ -104,7 +109,7 @@ async fn rows(
                 receiver,
                 number,
                 state,
-                reason,
+                reason: muted,
                 notice: notice.clone(),
                 attempts: 0,
                 created_at: at,
@@ -113,6 +118,34 @@ async fn rows(
         }
     }
     Ok(rows)
+}
+
+/// Why a notification is too much: neither a receiver nor the metadata is to be flooded. An end
+/// follows each beginning that was sent.
+async fn beyond_limit(
+    app: &App,
+    tenant: TenantScope<'_>,
+    notice: &Notice,
+) -> Result<Option<String>> {
+    let calls = tenant
+        .plan
+        .api_minute
+        .filter(|_| notice.state != State::Resolved);
+    let Some(calls) = calls else {
+        return Ok(None);
+    };
+    let window = Window {
+        name: "notify/hour",
+        length: 60 * MINUTE,
+        limit: calls.saturating_mul(PER_CALL),
+    };
+    let taken = app.stores.limits.take(tenant.id, window, 1, now()).await?;
+    let limit = window.limit;
+    let reason = format!(
+        "limit of {limit} notifications per hour (plan `{}`)",
+        tenant.plan.name
+    );
+    Ok((!taken.allowed).then_some(reason))
 }
 
 fn of_change(notice: Notice, change: &TransitionRow) -> Notice {

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::incident::{State, Transition};
 use crate::jobs::{JobFilter, JobKind, NewJob};
 use crate::model::Time;
-use crate::notify::{Matcher, Notice, Silence};
+use crate::notify::{Matcher, Notice, Silence, Told};
 use crate::storage::conformance::tenant;
 use crate::storage::{Commit, DeliveryEnd, DeliveryRow, DeliveryState, MetaStore, TransitionRow};
 use crate::tenancy::{Audit, TenantId};
@@ -94,7 +94,7 @@ pub(super) async fn notifications(meta: &dyn MetaStore, b: &TenantId) {
     meta.forget_tenant(&a, false).await.unwrap();
     assert_eq!(meta.notify_settings(&a).await.unwrap(), None);
     assert!(meta.silences(&a, Time(0)).await.unwrap().is_empty());
-    assert!(meta.deliveries(&a, 1).await.unwrap().is_empty());
+    assert!(meta.deliveries(&a, 1, 9).await.unwrap().is_empty());
 }
 
 /// Changes are planned once, from the moment on at which there are receivers.
@@ -132,9 +132,22 @@ async fn planning(meta: &dyn MetaStore, a: &TenantId, b: &TenantId) {
     assert!(plan(before.id).await.unwrap());
     assert!(!plan(before.id).await.unwrap(), "it is planned already");
     assert_eq!(jobs(meta, a, JobKind::NotifyDeliver).await, 1);
-    let found = meta.deliveries(a, number).await.unwrap();
+    let found = meta.deliveries(a, number, 9).await.unwrap();
     assert_eq!(found, [rows[1].clone(), rows[0].clone()]);
-    assert!(meta.deliveries(b, number).await.unwrap().is_empty());
+    assert!(meta.deliveries(b, number, 9).await.unwrap().is_empty());
+    assert_eq!(
+        meta.deliveries(a, number, 1).await.unwrap(),
+        [rows[0].clone()]
+    );
+    assert_eq!(
+        meta.told(a, number).await.unwrap(),
+        Told::from(["team".into()])
+    );
+    let later = row(next.id + 1, "team", number, DeliveryState::Pending);
+    assert!(meta.has_earlier(a, &later).await.unwrap());
+    assert!(!meta.has_earlier(a, &rows[0]).await.unwrap());
+    let other = row(next.id + 1, "boss", number, DeliveryState::Pending);
+    assert!(!meta.has_earlier(a, &other).await.unwrap(), "it was muted");
     meta.put_notify_settings(a, "two", &audit(a, 6))
         .await
         .unwrap();
@@ -188,7 +201,7 @@ async fn attempts(meta: &dyn MetaStore, a: &TenantId, transition: i64, number: i
     let row = meta.delivery(a, transition, "team").await.unwrap().unwrap();
     assert_eq!(row.state, DeliveryState::Dead, "it waited for too long");
     meta.trim_deliveries(a, Time(0), Time(11)).await.unwrap();
-    let left = meta.deliveries(a, number).await.unwrap();
+    let left = meta.deliveries(a, number, 9).await.unwrap();
     assert_eq!(left.len(), 1, "what is old is forgotten");
 }
 
