@@ -140,7 +140,7 @@ impl<D: Database> Notifications for SqlMeta<D> {
     }
 
     async fn has_earlier(&self, tenant: &TenantId, row: &DeliveryRow) -> Result<bool> {
-        let sql = "SELECT 1 FROM deliveries WHERE client_id = $1 AND number = $2
+        let sql = "SELECT transition FROM deliveries WHERE client_id = $1 AND number = $2
             AND receiver = $3 AND transition < $4 AND state = 'pending' LIMIT 1";
         let values = values![tenant.as_str(), row.number, &row.receiver, row.transition];
         let found = self.read_one(Reach::Tenant(tenant), sql, values).await?;

@@ -29,6 +29,7 @@ use partitions::{Partitions, blocking, consumer};
 use reader::Reader;
 use signature::SigningKey;
 
+use crate::clock::{instant, sleep};
 use crate::kafka::{Outgoing, Writer, client, topic_name};
 
 /// Time limit for answers of brokers.
@@ -38,6 +39,8 @@ const SKEW: i64 = kgrca_core::model::time::MINUTE;
 /// How long a known end of a partition is trusted by a reader that continues there: it is notified
 /// of later records.
 const FRESH: Duration = Duration::from_millis(500);
+/// How often it is looked whether removed topics are gone.
+const LISTED_EVERY: Duration = Duration::from_millis(50);
 /// Maximum gap that is filled to reach a committed offset.
 const LARGEST_GAP: u64 = 1_000_000;
 
@@ -300,7 +303,31 @@ impl EventLog for KafkaLog {
     }
 
     async fn remove(&self, tenant: &TenantId) -> Result<()> {
+        self.admin.remove_topics(tenant).await?;
+        let deadline = instant() + PATIENCE;
+        // Brokers say that topics are removed before all of them have noticed.
+        while self.is_listed(tenant).await? {
+            if instant() >= deadline {
+                let message = format!("Kafka: topics of {tenant} are removed and still listed");
+                return Err(Error::new(ErrorKind::Unavailable, message).hint("retry"));
+            }
+            sleep(LISTED_EVERY).await;
+        }
+        Ok(())
+    }
+}
+
+impl KafkaLog {
+    /// Whether brokers list a topic of a tenant.
+    async fn is_listed(&self, tenant: &TenantId) -> Result<bool> {
         self.partitions.forget(tenant);
-        self.admin.remove_topics(tenant).await
+        let (partitions, tenant) = (Arc::clone(&self.partitions), tenant.clone());
+        blocking(move || {
+            let mut names = Topic::ALL.iter().map(|topic| topic_name(&tenant, *topic));
+            names.try_fold(false, |listed, name| {
+                Ok(listed || partitions.count(&name)? > 0)
+            })
+        })
+        .await
     }
 }
